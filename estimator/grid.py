@@ -18,6 +18,7 @@ from estimator.calibration.loss import LossTable
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT, points_lost, retained_share
 from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
 from estimator.placement.demand import Needs, Situation, needs, situation_of
+from estimator.placement.engines import EngineChoices
 from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.placements import Placed, Placements, Rig
 from estimator.placement.search import place
@@ -35,6 +36,7 @@ from estimator.quant_choice import (
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.throughput import Pace, pace, speeds
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.checkpoints import has_weights
 from estimator.structure.kv_cache import narrower
 from estimator.types import Accelerator, Host, OperatingMode, Quant, Workload
@@ -233,21 +235,13 @@ def assemble(
         return values.reshape(count, *fleet.available.shape).transpose(1, 2, 0)
 
     known = np.array([has_weights(quant, model) for quant in choices.quants])
-    usable = grid(columns.pop("usability")) <= SLOWLY
     status = grid(placed.status)
-    rating = grid(columns.pop("rating")) - drawbacks(
-        status == verdict.FITS_TIGHTLY,
-        status == verdict.FITS_WITH_OFFLOAD,
-        unpaged(choices.quants, choices.gpus)[:, :, None],
-    )
+    usability, rating = (grid(columns.pop(name)) for name in ("usability", "rating"))
     running = status < verdict.DOES_NOT_FIT
     wide = needlessly_wide(
         tables.bits_per_weight[None, :, None], grid(columns["decode_tok_s"]), running & known[None, :, None]
     )
-    lost = nats.min(axis=1)
-    native = native_quants(choices.quants, model.training.native_bits, lost)
-    eligible = usable & to_choose(running, known) & ~wide
-    eligible &= ~rewritten(eligible, native[None, :, None], lost[None, :, None], axis=1)
+    eligible = (usability <= SLOWLY) & to_choose(running, known) & ~wide
     return FitBlock(
         available=fleet.available,
         engine=choices.engine,
@@ -269,9 +263,24 @@ def assemble(
         overhead_bytes=grid(placed.overhead),
         host_bytes=grid(placed.host),
         offload_fraction=grid(placed.offload_fraction),
-        recommended=best_quants(rating, eligible, np.array([customary(quant) for quant in choices.quants])),
+        recommended=_recommended(model, choices, nats, status, rating, eligible),
         **{name: grid(values) for name, values in columns.items()},
     )
+
+
+def _recommended(
+    model: ModelArchitecture, choices: EngineChoices, nats: Floats, status: Ints, rating: Floats, eligible: Flags
+) -> Flags:
+    """The best of the ``eligible`` quantizations by their rating and their drawbacks: GPUs x quants x workloads."""
+    lost = nats.min(axis=1)
+    native = native_quants(choices.quants, model.training.native_bits, lost)
+    eligible = eligible & ~rewritten(eligible, native[None, :, None], lost[None, :, None], axis=1)
+    charged = rating - drawbacks(
+        status == verdict.FITS_TIGHTLY,
+        status == verdict.FITS_WITH_OFFLOAD,
+        unpaged(choices.quants, choices.gpus)[:, :, None],
+    )
+    return best_quants(charged, eligible, np.array([customary(quant) for quant in choices.quants]))
 
 
 def _columns(

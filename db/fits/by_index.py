@@ -20,7 +20,7 @@ from db.fits.conditions import (
     speed_bound,
 )
 from db.fits.generations import Generation
-from db.fits.joins import cell_columns, with_shared
+from db.fits.joins import cell_columns, united, with_shared
 from db.fits.layout import SCORE_STEP, Indexed, Lead, checked, has_model_indexes
 from db.fits.orders import (
     ABSENT,
@@ -28,10 +28,8 @@ from db.fits.orders import (
     SLOT_PLACE,
     Term,
     beyond,
-    figure,
     figures_of,
     key_descends,
-    key_terms,
     leads_by_model,
     order_by,
     order_terms,
@@ -150,16 +148,10 @@ async def indexed_rows(
                 Selection(generation, reader.dialect, lists.queries[number], window, slot, number in walked)
             )
         ]
-        for row in await reader.rows(_union(generation.table, sources, reader.dialect), {}):
+        for row in await reader.rows(united(generation.table, sources, reader.dialect), {}):
             groups[lists.list_of(row)].append(row)
     short = {number: query for number, query in walked.items() if falls_short(groups[number], query, window)}
     return groups, short
-
-
-async def ranked_rows(reader: Reader, generation: Generation, query: FitQuery, window: Window) -> Sequence[Row]:
-    """Rows of the window of each of several quants of a narrow query, with one read of the rows."""
-    sources = [best_of_quants(generation, query, window, slot) for slot in slots_of(query)]
-    return await reader.rows(_union(generation.table, sources, reader.dialect), {})
 
 
 async def lateral_rows(
@@ -181,11 +173,6 @@ def tops_statement(generation: Generation, owner: FitOwner, query: FitQuery, win
     union = " UNION ALL ".join(f"({source})" for source in sources)
     source = f"SELECT s.* FROM unnest(CAST(:k0 AS int[])) AS k(c0) CROSS JOIN LATERAL ({union}) s"
     return with_shared(generation.table, source, "postgresql")
-
-
-def _union(table: str, sources: Sequence[str], dialect: str) -> str:
-    union = " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
-    return with_shared(table, union, dialect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,16 +377,3 @@ def _led_or_read(
         f"SELECT * FROM head WHERE (SELECT count(*) FROM head) = {rows} UNION ALL "
         f"SELECT * FROM ({wanted} FROM {table} f WHERE {all_of(where)} AND {lacking} {order} LIMIT {limit}) r"
     )
-
-
-def best_of_quants(generation: Generation, query: FitQuery, window: Window, slot: int) -> str:
-    """SELECT of the window of workload ``slot`` of each quant, with one read of the rows.
-
-    No index leads to the rows of a quant: fit for narrow queries only.
-    """
-    figures = [Term(figure(term, slot), term.descending) for term in figures_of(window.order)]
-    ordered = order_by([*figures, *key_terms(window.order)], window)
-    table = checked(generation.table)
-    ranked = f"SELECT f.*, row_number() OVER (PARTITION BY f.quant_id ORDER BY {ordered}) AS place FROM {table} f"
-    where = all_of(conditions(generation.id, query, slot))
-    return f"SELECT {cell_columns(slot)} FROM ({ranked} WHERE {where}) f WHERE f.place <= {window.rows}"

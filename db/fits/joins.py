@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from db.fits.layout import BAND_BYTES, PLAN_BYTES, engine_of_row
 from db.fits.packing import BAND_CELL, BAND_CELLS_AT, PLAN_CELL
 
@@ -12,6 +14,12 @@ def with_shared(table: str, source: str, dialect: str) -> str:
         f"SELECT c.slot, c.model_id, c.gpu_id, c.quant_id, c.flags, c.decode, c.ttft, c.safe, c.score, c.rest, "
         f"{shared_columns('c', 'c.slot')} FROM ({source}) c {shared_joins(table, 'c', dialect)}"
     )
+
+
+def united(table: str, sources: Sequence[str], dialect: str) -> str:
+    """Statement of all rows of several sources, joined with what the rows share."""
+    union = " UNION ALL ".join(f"SELECT * FROM ({source}) s{number}" for number, source in enumerate(sources))
+    return with_shared(table, union, dialect)
 
 
 def cell_columns(slot: int) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from functools import lru_cache
 
-from db.fits.by_index import indexed_rows, lateral_rows, parts, ranked_rows
-from db.fits.by_scan import is_scanned, scanned_rows
+from db.fits.by_index import indexed_rows, lateral_rows, parts
+from db.fits.by_scan import is_scanned, ranked_rows, scanned_rows
 from db.fits.by_unpacking import NO_FIGURES, GpuFigures, is_packed, packed_pages
 from db.fits.conditions import all_of, conditions, shared_and_own
 from db.fits.generations import Generation
