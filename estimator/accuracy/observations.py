@@ -16,7 +16,6 @@ import numpy as np
 
 from estimator.accuracy.fitting import Observation
 from estimator.calibration.build_age import BEFORE_V1_AGE_YEARS, age_years, is_before_v1
-from estimator.calibration.coefficients import GRAPHS_AGE_YEARS
 from estimator.calibration.effects import (
     FEWEST_THREADS,
     SCHEDULED_BETWEEN,
@@ -26,6 +25,7 @@ from estimator.calibration.effects import (
     stack_of,
     unit_clocks_s,
 )
+from estimator.calibration.old_builds import GRAPHS_AGE_YEARS
 from estimator.placement.demand import Situation, needs
 from estimator.placement.hardware import backends_of, usable_bytes
 from estimator.placement.layer_sums import model_tables

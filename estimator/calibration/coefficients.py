@@ -16,14 +16,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.calibration.build_age import is_before_v1
 from estimator.calibration.effects import (
     NO_FLASH_FACTORS,
-    NO_GRAPH_FAMILIES,
-    SCHEDULED_BETWEEN,
     chip_of,
     effect_name,
-    engine_factor,
     factor_values,
     family_of,
     stack_of,
@@ -32,7 +28,8 @@ from estimator.calibration.effects import (
 from estimator.calibration.intervals import STRATA, range_ends, range_fields
 from estimator.calibration.loss import DEFAULT_PATH as LOSS_PATH
 from estimator.calibration.loss import LossTable
-from estimator.calibration.stream_constants import OTHER_ENGINES, before_v1, stream_engine, stream_fields
+from estimator.calibration.old_builds import aged
+from estimator.calibration.stream_constants import OTHER_ENGINES, stream_engine, stream_fields
 from estimator.calibration.term_logs import TermLogs, sum_effects
 from estimator.memo import Kept
 from estimator.placement.engines import EngineChoices
@@ -43,12 +40,9 @@ from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
 from estimator.speed.streams import stream_peak, stream_tile, unpacks
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.weights import kernel_quant
-from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
+from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Quant
 
 DEFAULT_PATH = Path(__file__).with_name("calibration.json")
-#: Builds older than this lack CUDA graphs, years before the reference date: llama.cpp got them in May 2024, so that a
-#: build of June has them and one that states only May counts as without.
-GRAPHS_AGE_YEARS = 2.35
 #: Pairs of the engine choices whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
 _KEPT_PAIRS = 150_000
 #: Models and lists of vendors whose effects are kept, half a kilobyte each.
@@ -117,7 +111,7 @@ class Calibration:
         table = self._with_model(model, choices, self._based(choices))
         if not flash_attention:
             table = replace(table, cache=table.cache * self._without_flash(choices))
-        return self._aged(table, choices, build_age_years) if build_age_years else table
+        return aged(table, choices, build_age_years, self.data) if build_age_years else table
 
     def _based(self, choices: EngineChoices) -> _Base:
         """The part that all models share; kept for as long as the choices are held."""
@@ -347,48 +341,6 @@ class Calibration:
                     values = factor_values(gpu, backend, "", quant, choices.is_moe, "", "", flash_attention=False)
                     out[g, q] = math.exp(sum_effects(self._decode, "cache", NO_FLASH_FACTORS, values))
         return out.ravel()
-
-    def _aged(self, table: SpeedCoefficients, choices: EngineChoices, years: float) -> SpeedCoefficients:
-        """The coefficients of a build of ``years`` ago: engines have become faster, by backend."""
-        names = [backend.value for backend in BACKENDS]
-        backend = choices.backend.ravel()
-        changes: dict[str, Any] = {}
-        if years > GRAPHS_AGE_YEARS:
-            without = self._without_graphs(choices)
-            for term in ("layer", "expert_layer"):
-                cost = self._decode.get(effect_name(term, "no-graphs", "yes"), 0.0)
-                changes[term] = getattr(table, term) * np.exp(cost * without)
-        if is_before_v1(years):
-            changes |= self._before_v1(table, choices)
-        for kind, effects in (("decode", self._decode), ("prefill", self._prefill)):
-            rates = [effects.get(effect_name("whole", "age", name), 0.0) for name in names]
-            known = np.array([*rates, *([0.0] * (256 - len(rates)))])
-            changes[f"{kind}_overall"] = getattr(table, f"{kind}_overall") * np.exp(known[backend] * years)
-        return replace(table, **changes)
-
-    def _before_v1(self, table: SpeedCoefficients, choices: EngineChoices) -> dict[str, Any]:
-        """What builds of vLLM before its engine V1 have of their own: time a token, and constants of several streams."""
-        own = (choices.engine.ravel() == ENGINES.index(Engine.VLLM)) & (choices.software is None)
-        cost = self._decode.get(effect_name("token", SCHEDULED_BETWEEN, "yes"), 0.0)
-        changes: dict[str, Any] = {"token": table.token * np.exp(cost * own)}
-        known = self.data["streams"]["engines"]
-        for backend in (Backend.CUDA, Backend.ROCM):
-            constants = known.get(before_v1(backend), known[OTHER_ENGINES])
-            pairs = own & (choices.backend.ravel() == BACKENDS.index(backend))
-            for name, value in stream_fields(constants).items():
-                now = changes.get(name, getattr(table, name))
-                changes[name] = np.where(pairs[:, None] if np.ndim(value) else pairs, value, now)
-        return changes
-
-    @staticmethod
-    def _without_graphs(choices: EngineChoices) -> NDArray[np.bool_]:
-        """Pairs that have lost CUDA graphs in a build from before llama.cpp had them, shape (pairs,)."""
-        lost = np.array([family_of(gpu) not in NO_GRAPH_FAMILIES for gpu in choices.gpus])
-        own = np.isin(
-            choices.engine, [ENGINES.index(engine) for engine in Engine if engine_factor(engine.value) is None]
-        )
-        runs = own & (choices.backend == BACKENDS.index(Backend.CUDA)) & (choices.software is None)
-        return np.asarray((runs & lost[:, None]).ravel())
 
 
 def _of_chips(measured: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, list[str]]]]:

@@ -12,9 +12,10 @@ from db.entries import specs
 from estimator.accuracy import crossval
 from estimator.accuracy.fitting import PRIOR_SPREAD, Fitter, Observation, effect_names, fit, prior_spread, weights
 from estimator.accuracy.spread import fit_spread, spread
-from estimator.calibration.coefficients import GRAPHS_AGE_YEARS, Calibration
+from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import DECODE_FACTORS, factor_values, family_of, unit_clocks_s
 from estimator.calibration.intervals import DEPTH
+from estimator.calibration.old_builds import GRAPHS_AGE_YEARS
 from estimator.placement.engines import EngineChoices
 from estimator.speed.coefficients import depth_log
 from estimator.speed.roofline import DECODE_TERMS
