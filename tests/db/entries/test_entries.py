@@ -127,6 +127,16 @@ def test_measurements_refer_to_the_catalog(
     assert len(resolved) > fully_named
 
 
+def test_measured_quants_have_the_entries_of_their_own_names(catalog: Catalog) -> None:
+    """A mix or a checkpoint that the catalog has is no variant of the type that its name begins with."""
+    for row in (*speed_rows(), *thin_rows()):
+        name, slug = str(row.get("quant") or ""), row["quant_slug"]
+        if name.startswith("UD-") and slug is not None:
+            assert slug.startswith("ud-"), name
+        if name.casefold() == "mxfp4" and row["engine"] in ("vllm", "sglang"):
+            assert slug == "mxfp4-checkpoint", row["source_url"]
+
+
 def test_a_row_of_a_server_has_a_speed(tmp_path: Path) -> None:
     root = small_catalog(tmp_path)
     (root / "measurements" / "serving").mkdir(parents=True)
