@@ -71,6 +71,8 @@ _SAME_ENGINE = {
 _WIDE_HOST = re.compile(r"znver[45]|sapphirerapids|Ryzen \d 9\d{3}|Ryzen AI 9")
 #: vLLM before its engine V1, by version.
 _OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
+#: What rows say of a card whose name others of other memory and bandwidth bear, too.
+_UNNAMED_CARD = "(unspecified)"
 #: Arm boards, which drive a graphics card over one PCIe lane.
 _SMALL_HOST = re.compile(r"Raspberry Pi|Cortex-A|CIX P1")
 #: From this month on macOS 15 gives the GPU more of the memory than the fraction that the catalog states by default.
@@ -116,6 +118,8 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
             return f"no catalog entity for its {key.removesuffix('_slug')}"
     if row.get("suspect"):
         return "its table states a reason to doubt it"
+    if _UNNAMED_CARD in str(row.get("gpu") or ""):
+        return "which of the cards of its name it ran on is not stated"
     if (row.get("gpu_count") or 1) != 1:
         return "several GPUs"
     if row.get("offload") and not is_unrecorded(row):
@@ -141,8 +145,9 @@ def source_of(row: Mapping[str, Any]) -> str:
 
 
 def is_unrecorded(row: Mapping[str, Any]) -> bool:
-    """Whether the source did not record if weights were offloaded."""
-    return str(row.get("offload") or "").startswith("unknown")
+    """Whether it is not recorded if weights were offloaded: the source says so, or the engine decided and nothing is said."""
+    decided = row.get("engine") in _SAME_ENGINE and row.get("offload") is None
+    return decided or str(row.get("offload") or "").startswith("unknown")
 
 
 def observe(entities: Entities, rows: Sequence[Mapping[str, Any]]) -> list[MeasuredRow]:

@@ -34,6 +34,8 @@ _CACHE_TYPES: Mapping[str, CacheType] = {
     "auto": CacheType.F16, "bf16": CacheType.F16, "bfloat16": CacheType.F16, "f16": CacheType.F16, "fp8": CacheType.FP8,
     "fp8_e4m3": CacheType.FP8, "q8_0": CacheType.Q8_0, "q8": CacheType.Q8_0, "q4_0": CacheType.Q4_0,
 }  # fmt: skip
+#: Forks with kernels of their own, whose speed says nothing of the engine that their name holds.
+_FORKS = re.compile(r"AEON|Anemll|patched|1Cat|LLMBoost", re.IGNORECASE)
 #: Sources that let everything start at once and decode together, without prompts in between.
 _BATCHED = re.compile(r"llama-batched-bench|sustained decode at context|static batch|static offline batch")
 _BURST = re.compile(r"all N? ?\d* ?requests start together|start together")
@@ -108,6 +110,7 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
     rules = (
         (bool(row.get("suspect")), "its table states a reason to doubt it"),
         (_engine(row) is None, "an engine that the estimator does not know"),
+        (_FORKS.search(str(row.get("engine") or "")) is not None, "a fork of its engine with kernels of its own"),
         (bool(row.get("speculative")), "speculative decoding"),
         (_cache(row) is None, "a KV cache type that the estimator does not know"),
         (_shares(row) is None, "how the accelerators share the model is not stated, or in several ways"),
@@ -180,7 +183,6 @@ def _request(
         software=software,
         build_age_years=build_age_of(row),
         kv_cache_type=_cache(row),
-        depth_tokens=prompt,
         prompt_tokens=prompt,
         output_tokens=output,
         batch=streams,

@@ -10,6 +10,7 @@ from db.entries.measurements import speed_rows
 from estimator.accuracy.observations import (
     CLEARLY_FITS,
     is_old_vllm,
+    is_unrecorded,
     micro_batch_of,
     observe,
     source_of,
@@ -53,6 +54,7 @@ def test_a_processor_without_a_known_peak_calibrates_decode_and_no_prompt() -> N
         ({}, None),
         ({"suspect": "power limit"}, "its table states a reason to doubt it"),
         ({"gpu_count": 2}, "several GPUs"),
+        ({"gpu": "NVIDIA A100 (unspecified)"}, "which of the cards of its name it ran on is not stated"),
         ({"offload": "n_cpu_moe=2"}, "weights in system memory"),
         ({"offload": "unknown (not recorded)"}, None),
         ({"model_slug": None}, "no catalog entity for its model"),
@@ -70,7 +72,8 @@ def test_rows_are_left_out_by_what_they_state(change: dict[str, Any], reason: st
 
 
 def test_a_row_that_does_not_state_offload_counts_only_when_it_clearly_fits(rows: list[dict[str, Any]]) -> None:
-    unstated = [row for row in rows if str(row.get("offload") or "").startswith("unknown")]
+    unstated = [row for row in rows if is_unrecorded(row)]
+    assert {row["engine"] for row in unstated} >= {"ollama", "llama.cpp"}
     kept = observe(ENTITIES, unstated)
     assert 0 < len(kept) < len(unstated)
     for kept_row in kept:

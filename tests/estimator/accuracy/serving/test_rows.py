@@ -10,6 +10,7 @@ import pytest
 from estimator.accuracy.serving.fit import cases
 from estimator.accuracy.serving.rows import rows_of_one_stream, served_rows, why_left_out
 from estimator.calibration.coefficients import Calibration
+from estimator.estimate import situation_of_request
 from estimator.types import CacheType, Engine
 from tests.estimator.entities import ENTITIES
 
@@ -26,6 +27,8 @@ ROW: dict[str, Any] = {
         ({}, None),
         ({"suspect": "zero throughput"}, "its table states a reason to doubt it"),
         ({"engine": "sambaflow"}, "an engine that the estimator does not know"),
+        ({"engine": "vLLM 0.23 (AEON)"}, "a fork of its engine with kernels of its own"),
+        ({"engine": "vLLM (nightly image)"}, None),
         ({"speculative": True}, "speculative decoding"),
         ({"kv_cache_type": "turboquant_3bit_nc"}, "a KV cache type that the estimator does not know"),
         ({"gpu_count": 8}, "how the accelerators share the model is not stated, or in several ways"),
@@ -51,6 +54,9 @@ def test_a_row_is_asked_about_as_it_ran() -> None:
     assert (total.kind, total.tok_s, total.prompts) == ("total", 180.0, 8.0)
     assert (stream.request.engine, stream.request.kv_cache_type) == (Engine.VLLM, CacheType.FP8)
     assert (stream.request.prompt_tokens, stream.request.output_tokens, stream.streams) == (512, 256, 8)
+    situation = situation_of_request(stream.request)
+    assert (situation.depth_before_tokens, situation.depth_tokens) == (0.0, 512 + 256 / 2)
+    assert situation.context_tokens == 512 + 256
 
 
 @pytest.mark.parametrize(
