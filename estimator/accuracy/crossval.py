@@ -29,6 +29,8 @@ FOLDS: Mapping[str, int] = {"pair": 16, "gpu": 256, "model": 32, "family": 32, "
 #: Share of measured values that a range holds, and the tails (either side) that are tried for it, widest range last.
 COVERAGE = 0.8
 TAILS: tuple[float, ...] = tuple(round(0.1 - 0.005 * step, 3) for step in range(17))
+#: The same where names are left out one by one: rows of many sources together can spread more than those of each.
+HELD_TAILS: tuple[float, ...] = tuple(round(0.2 - 0.005 * step, 3) for step in range(37))
 #: Ways in which GPUs or models are halved to see what a range holds of others.
 SPLITS = 16
 #: With fewer names than this, leaving one out says nothing about coverage.
@@ -168,28 +170,33 @@ def fair_tail(names: Sequence[str], residual: Floats, spread: Floats) -> float:
     return TAILS[-1]
 
 
-def held_range(names: Sequence[str], residual: Floats) -> tuple[tuple[float, float], float | None]:
-    """Multipliers of tok/s, and the share of rows inside a range that was set without those of their name.
+def held_range(names: Sequence[str], residual: Floats) -> tuple[tuple[float, float], Flags | None]:
+    """Multipliers of tok/s, and which rows are inside a range that was set without those of their name.
 
-    ``residual`` is the log of measured over estimated seconds. The tail is taken whose share comes nearest to
-    ``COVERAGE``: a few sources spread less than further ones will. Too few names say nothing of others.
+    ``residual`` is the log of measured over estimated seconds. The tail is taken whose share of rows comes nearest to
+    ``COVERAGE``: a few sources spread less than further ones will, or more. Too few names say nothing of others.
     """
     of = np.asarray(names)
     if len(set(of.tolist())) < MINIMUM_NAMES:
         return _multipliers(residual, TAILS[-1]), None
-    shares = {tail: _held_share(of, residual, tail) for tail in TAILS}
-    best = min(TAILS, key=lambda tail: (abs(shares[tail] - COVERAGE), -tail))
-    return _multipliers(residual, best), round(shares[best], 4)
+    inside = {tail: _held_inside(of, residual, tail) for tail in HELD_TAILS}
+    best = min(HELD_TAILS, key=lambda tail: (abs(float(inside[tail].mean()) - COVERAGE), -tail))
+    return _multipliers(residual, best), inside[best]
 
 
-def _held_share(names: NDArray[np.str_], residual: Floats, tail: float) -> float:
+def share_of(inside: Flags | None) -> float | None:
+    """Share of rows inside, None where it is not known of which they are."""
+    return None if inside is None else round(float(inside.mean()), 4)
+
+
+def _held_inside(of: NDArray[np.str_], residual: Floats, tail: float) -> Flags:
     inside = np.zeros(len(residual), dtype=np.bool_)
-    for name in set(names.tolist()):
-        held = names == name
+    for name in set(of.tolist()):
+        held = of == name
         low, high = _multipliers(residual[~held], tail)
         ratio = np.exp(-residual[held])
         inside[held] = (ratio >= low) & (ratio <= high)
-    return float(inside.mean())
+    return inside
 
 
 def _multipliers(residual: Floats, tail: float) -> tuple[float, float]:

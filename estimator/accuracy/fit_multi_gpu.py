@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from estimator.accuracy.crossval import held_range, row_errors
+from estimator.accuracy.crossval import held_range, row_errors, share_of
 from estimator.accuracy.fit_offload import design, solve
 from estimator.accuracy.observations import (
     CLEARLY_FITS,
@@ -237,7 +237,7 @@ def fit_parallel(
             own = held_range(sources[mask].tolist(), residual[mask]) if mask.sum() >= MINIMUM_ROWS else widest
             out["ranges"] = {**out["ranges"], f"{kind} {mode}": own[0]}
             out["errors"] |= {
-                f"{kind} {mode}": {**_errors(fitted, mask), "inside": own[1] if own is not widest else None}
+                f"{kind} {mode}": {**_errors(fitted, mask), "inside": share_of(own[1] if own is not widest else None)}
             }
             say(f"parallel {kind} {mode}: {fitted.constants} {out['errors'][f'{kind} {mode}']} range {own[0]}")
     return out

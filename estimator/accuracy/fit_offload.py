@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from estimator.accuracy.crossval import held_range, row_errors
+from estimator.accuracy.crossval import held_range, row_errors, share_of
 from estimator.accuracy.observations import (
     DEFAULT_PROMPT_TOKENS,
     Entities,
@@ -271,7 +271,7 @@ def fit_offload(
             "rows": len(fitted.rows),
             "sources": len(set(fitted.sources)),
             **row_errors(fitted.by_source),
-            "inside": inside,
+            "inside": share_of(inside),
         }
         say(f"offload {kind}: {fitted.constants} {out['errors'][kind]} range {ends}")
     return out

@@ -305,24 +305,41 @@ def fit_streams(
     """The ``streams`` part of the calibration: constants and ranges by engine, errors by group."""
     calibration = Calibration({**result, "streams": UNFITTED}, "one stream")
     fitted = fit(cases(entities, rows, calibration))
-    engines = np.array([stream_engine(case.served.engine) for case in fitted.law.cases])
-    regimes = np.array([regime_of(case) for case in fitted.law.cases])
-    out: dict[str, Any] = {"engines": {}, "rows": len(engines)}
+    ranges, held = ranges_of(fitted)
+    out: dict[str, Any] = {"engines": {}, "rows": len(held)}
     for engine, constants in fitted.constants.items():
-        ranges = {}
-        for regime in REGIMES:
-            own = (engines == engine) & (regimes == regime)
-            if own.sum() < MINIMUM_ROWS:
-                own = (regimes == regime) & ((engines == Engine.LLAMA_CPP.value) == (engine == Engine.LLAMA_CPP.value))
-            if own.sum() < MINIMUM_ROWS:
-                own = regimes == regime
-            ranges[regime], _ = held_range(fitted.names[own].tolist(), fitted.left_out[own])
         known = {name: float(f"{constants.get(name, _NEUTRAL.get(name, 0.0)):.5g}") for name in CONSTANTS}
-        out["engines"][engine] = {**known, "ranges": ranges}
-    out["errors"] = errors(fitted, out["engines"])
+        out["engines"][engine] = {**known, "ranges": ranges[engine]}
+    out["errors"] = errors(fitted, held)
     for name, error in out["errors"].items():
         say(f"streams  {name}: {error}")
     return out
+
+
+def ranges_of(fitted: Fitted) -> tuple[dict[str, dict[str, tuple[float, float]]], Flags]:
+    """Engine -> range of each of :data:`REGIMES`, and which cases are inside one that was set without their source.
+
+    A range is one of the decode speed of each stream: where enough rows of an engine state that, of these alone.
+    """
+    all_cases = fitted.law.cases
+    engines = np.array([stream_engine(case.served.engine) for case in all_cases])
+    regimes = np.array([regime_of(case) for case in all_cases])
+    stream = np.array([case.served.kind == "stream" for case in all_cases])
+    is_gguf, ratio = engines == Engine.LLAMA_CPP.value, np.exp(-fitted.left_out)
+    ranges: dict[str, dict[str, tuple[float, float]]] = {}
+    held = np.zeros(len(all_cases), dtype=np.bool_)
+    for engine in fitted.constants:
+        ranges[engine] = {}
+        for regime in REGIMES:
+            near = regimes == regime
+            mine, like = near & (engines == engine), near & (is_gguf == (engine == Engine.LLAMA_CPP.value))
+            own = next((of for of in (mine & stream, mine, like) if of.sum() >= MINIMUM_ROWS), near)
+            (low, high), inside = held_range(fitted.names[own].tolist(), fitted.left_out[own])
+            ranges[engine][regime] = low, high
+            held[mine] = ((ratio >= low) & (ratio <= high))[mine]
+            if inside is not None:
+                held[own & mine] = inside[mine[own]]
+    return ranges, held
 
 
 def groups_of(cases: Sequence[Case]) -> dict[str, Flags]:
@@ -338,19 +355,8 @@ def groups_of(cases: Sequence[Case]) -> dict[str, Flags]:
     }
 
 
-def inside(fitted: Fitted, engines: Mapping[str, Any]) -> Flags:
-    """Which left-out rows the range of their engine and number of streams holds."""
-    flags = []
-    for case, residual in zip(fitted.law.cases, fitted.left_out, strict=True):
-        ranges = engines.get(stream_engine(case.served.engine), engines[OTHER_ENGINES])["ranges"]
-        low, high = ranges[regime_of(case)]
-        flags.append(low <= float(np.exp(-residual)) <= high)
-    return np.array(flags)
-
-
-def errors(fitted: Fitted, engines: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows, sources, median, 90th percentile and share inside of the left-out errors by group."""
-    held = inside(fitted, engines)
+def errors(fitted: Fitted, held: Flags) -> dict[str, Any]:
+    """Rows, sources, median, 90th percentile of the left-out errors and share of those that are ``held``, by group."""
     out: dict[str, Any] = {}
     sources = np.array([case.served.source for case in fitted.law.cases])
     for name, of in groups_of(fitted.law.cases).items():

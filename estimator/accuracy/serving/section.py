@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.accuracy.observations import Entities
-from estimator.accuracy.serving.fit import Case, Fitted, cases, fit, groups_of, inside
+from estimator.accuracy.serving.fit import Case, Fitted, cases, fit, groups_of, ranges_of
 from estimator.accuracy.serving.rows import why_left_out
 from estimator.calibration.coefficients import Calibration
 from estimator.speed.roofline import expert_spread
@@ -53,12 +53,12 @@ def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping
         "",
         f"{len(rows):,} rows of servers give {len(fitted.law.cases):,} speeds. Constants are fitted by engine over the "
         "calibrated speed of one stream, with whole sources left out; where one source has nearly all rows of an engine, "
-        "at saturation or with stated streams, models are left out instead. *Inside* is the share of rows in the published ranges.",
+        "at saturation or with stated streams, models are left out instead. *Inside* is the share of rows in a range that was set without theirs.",
         "",
         "| speed | formula | rows | sources | median error | 90th percentile | inside |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    held = inside(fitted, calibration.data["streams"]["engines"])
+    _, held = ranges_of(fitted)
     sources = np.array([case.served.source for case in fitted.law.cases])
     for name, of in groups_of(fitted.law.cases).items():
         if of.any():

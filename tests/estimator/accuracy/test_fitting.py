@@ -127,10 +127,20 @@ def test_a_range_holds_rows_of_sources_that_did_not_set_it() -> None:
     residual = rng.normal(0.0, 0.2, 800) + np.array([0.2 * (int(name) % 3 - 1) for name in sources])
     (low, high), inside = crossval.held_range(sources, residual)
     assert low < 1.0 < high
-    assert inside == pytest.approx(crossval.COVERAGE, abs=0.03)
+    share = crossval.share_of(inside)
+    assert share == pytest.approx(crossval.COVERAGE, abs=0.03)
     own = np.exp(-residual)
-    assert ((own >= low) & (own <= high)).mean() >= inside
+    assert ((own >= low) & (own <= high)).mean() >= share
     assert crossval.held_range(sources[:1] * 9, residual[:9])[1] is None
+
+
+def test_a_range_narrows_until_it_leaves_out_rows_of_other_sources() -> None:
+    """Few rows far off must not widen what holds for most: a tenth on either side can hold nine rows of ten of a source."""
+    residual = np.tile(np.r_[np.zeros(84), np.full(8, 1.0), np.full(8, -1.0)], 8)
+    sources = [str(index // 100) for index in range(800)]
+    (low, high), inside = crossval.held_range(sources, residual)
+    assert (low, high) == (1.0, 1.0)
+    assert crossval.share_of(inside) == pytest.approx(0.84)
 
 
 def test_a_case_is_as_well_known_as_what_is_not_left_out_with_it() -> None:
