@@ -24,6 +24,7 @@ from estimator.calibration.effects import (
     family_of,
     stack_of,
     unit_clocks_s,
+    unit_splits,
 )
 from estimator.calibration.intervals import STRATA, range_ends, range_fields
 from estimator.calibration.loss import DEFAULT_PATH as LOSS_PATH
@@ -153,6 +154,11 @@ class Calibration:
             peer_bytes_s=np.repeat([peer_bytes_s(gpu, default_link_bytes_s) for gpu in gpus], size),
             direct=np.repeat([is_direct(gpu) for gpu in gpus], size),
             seen=strata["decode"] <= STRATA.index("gpu"),
+            unit_splits=np.where(
+                _among(choices.engine, ENGINES, frozenset({Engine.SGLANG})) & (choices.software is None),
+                np.repeat([unit_splits(gpu) for gpu in gpus], size),
+                1.0,
+            ),
             **known,
             **pairs,
             **self._of_offload(choices.backend.ravel()),

@@ -35,6 +35,8 @@ _UNKNOWN_FLOPS = 1e13
 #: Clock of a core of a processor where none is stated, and the threads at which the fixed costs of a layer are those of
 #: other devices: both of a Ryzen 9 7950X.
 _CPU_CORE_HZ, _NOMINAL_THREADS = 4.5e9, 16.0
+#: Parts of a context that SGLang's Triton kernel reads at once for one head: its default ``--triton-attention-num-kv-splits``.
+_CACHE_SPLITS = 8.0
 #: Memory that one thread of a processor reads: 32 threads of a Xeon 8480 with eight channels and 8 of a Ryzen 9 7950X with
 #: two are those that the rows of their fastest runs state (ik_llama.cpp pull requests).
 _THREAD_BYTES_S = 9.6e9
@@ -78,11 +80,11 @@ def chip_of(slug: str) -> str:
 
 
 def die_of(accelerator: Accelerator) -> str:
-    """Key of the parts that compute alike and differ in their memory alone, such as H100 SXM5 and H200 SXM; the name of the
-    chip where its units or its clock are unknown."""
-    if accelerator.kind == "cpu" or not (accelerator.compute_units and accelerator.boost_hz):
+    """Key of the parts that differ in their memory and their clock alone, such as H100 SXM5 and H200 SXM; the name of the
+    chip where its units are unknown. A clock is a fact of the terms: a part that runs faster keeps the effect of its die."""
+    if accelerator.kind == "cpu" or not accelerator.compute_units:
         return chip_of(accelerator.slug)
-    return f"{accelerator.architecture} {accelerator.compute_units} {accelerator.boost_hz / 1e6:g} {accelerator.kind}"
+    return f"{accelerator.architecture} {accelerator.compute_units} {accelerator.kind}"
 
 
 def quant_class(quant: Quant) -> str:
@@ -127,11 +129,11 @@ _SERVERS = frozenset(server.value for server in SERVERS)
 DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
     "dense": (
         "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "engine|vendor",
-        "old|family",
+        "old|family", "bf16|backend",
     ),
     "routed": (
         "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "engine|vendor",
-        "old|family", "moe", "moe|backend", "moe|family", "moe|quant",
+        "old|family", "bf16|backend", "moe", "moe|backend", "moe|family", "moe|quant",
     ),
     "cache": ("", "backend", "family", "family|backend", "server", *NO_FLASH_FACTORS),
     "attend": ("", "backend", "family|backend", "server"),
@@ -143,7 +145,7 @@ DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
 PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
     "linear": (
         "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "moe",
-        "moe|backend", "moe|family", *OPTION_FACTORS,
+        "moe|backend", "moe|family", "bf16|backend", *OPTION_FACTORS,
     ),
     "attention": ("", "backend", "family", "family|backend"),
     "read": ("", "moe", "backend"),
@@ -191,6 +193,12 @@ def unit_clocks_s(accelerator: Accelerator, threads: int | None = None) -> float
         return accelerator.compute_units * NOMINAL_APPLE_HZ
     flops = accelerator.fp32_flops or (accelerator.matrix_flops or _UNKNOWN_FLOPS) / 4.0
     return flops / USUAL_FLOPS_PER_UNIT_CLOCK
+
+
+def unit_splits(accelerator: Accelerator) -> float:
+    """Share of the compute units that read the cache of one head in SGLang's kernel for wide heads; 1 where their number is
+    unknown."""
+    return min(_CACHE_SPLITS / accelerator.compute_units, 1.0) if accelerator.compute_units else 1.0
 
 
 def feed_log(accelerator: Accelerator) -> float:
@@ -244,6 +252,7 @@ def factor_values(
         "engine|vendor": own_engine and f"{own_engine}|{vendor}",
         "server": "yes" if engine in _SERVERS else None,
         "old|family": family if "LocalScore" in engine else None,
+        "bf16|backend": backend.value if quant.file_type == "BF16" else None,
         "moe": "yes" if is_moe else None,
         "moe|backend": backend.value if is_moe else None,
         # Servers multiply experts in kernels of their own.

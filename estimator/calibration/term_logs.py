@@ -99,7 +99,7 @@ class TermLogs:
         self, gpu: Accelerator, family: str, backend: Backend, engine: str, quant: Quant, is_moe: bool
     ) -> NDArray[np.float64]:
         """The part of the logs that GPUs of a family and quants of a class share."""
-        key = (family, gpu.vendor, backend, engine, quant_class(quant), is_moe)
+        key = (family, gpu.vendor, backend, engine, quant_class(quant), quant.file_type == "BF16", is_moe)
         class_logs = self._classes.get(key)
         if class_logs is None:
             self._make_room()

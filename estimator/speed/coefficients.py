@@ -45,7 +45,8 @@ class SpeedCoefficients:
     are logs of the ends of a range of tok/s at an empty context (``offload_*`` where weights are in system memory);
     deeper ones widen it by ``*_depth`` (:mod:`estimator.calibration.intervals`). ``parallel`` are the constants of several devices,
     ``tensor_parallel`` and ``pipelines`` tell how they share the model, ``direct`` how they reach each other, and ``seen`` whether
-    the device was measured. ``step_tokens`` are the prompt tokens that a pair's engine takes at a time by default.
+    the device was measured. ``unit_splits`` is the share of a device's units that read the cache of one wide
+    head. ``step_tokens`` are the prompt tokens that a pair's engine takes at a time by default.
     ``stream_*`` are those of several streams at once (:mod:`estimator.speed.streams`): the peak of the precision of their
     products, the fewest columns of such a product, fitted constants, and the log ends of a range by the regimes of
     :data:`REGIMES`, shape (pairs, 2); ``stream_unpacks`` tells whether a server unpacks weights of 4 bits for them.
@@ -98,6 +99,7 @@ class SpeedCoefficients:
     peer_bytes_s: Any
     direct: Any
     seen: Any
+    unit_splits: Any
     stream_peak_flops: Any
     stream_tile: Any
     stream_unpacks: Any

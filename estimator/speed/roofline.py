@@ -117,6 +117,8 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     share, cache_share = decode_shares(work, coef) if several else (1.0, 1.0)
     # Heads are cut as matrices are; only the rows that they share are kept more than once.
     context = cache * coef.cache * cache_share + attend * coef.attend * share
+    if np.any(work.wide_bytes > 0):
+        context = context + _wide_seconds(work, coef)
     read = weights * share + context
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
     host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
@@ -136,6 +138,16 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
         together = step_seconds(work, coef, weights * share, context, fixed) + products
         device = np.where(work.batch > 1, np.maximum(together, np.maximum(single, floor)), device)
     return np.asarray(device + (host_dense + host_routed + crossings + between))
+
+
+def _wide_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
+    """Seconds beside those of any cache for heads that an engine's general kernel reads: too few units at once for one stream,
+    each at its share of the bandwidth."""
+    cut = np.where(coef.tensor_parallel, work.gpu_count, 1.0)
+    heads = np.maximum(np.floor(work.wide_heads / cut), 1.0)
+    reach = np.minimum(coef.unit_splits * heads * work.batch, 1.0)
+    seconds = work.wide_bytes * np.minimum(heads / np.maximum(work.wide_heads, 1.0), 1.0) / coef.bandwidth_bytes_s
+    return np.asarray(seconds * np.maximum(1.0 / reach - coef.cache, 0.0) * (reach < 1.0))
 
 
 def stepped(work: PrefillWork, coef: SpeedCoefficients) -> PrefillWork:

@@ -12,7 +12,7 @@ from estimator.placement.layer_sums import ModelTables
 from estimator.placement.placements import Placed, Rig
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Floats
-from estimator.structure.kv_cache import kv_heads
+from estimator.structure.kv_cache import kv_heads, wide_kv_heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,9 @@ class DecodeWork:
     hidden: Floats
     kv_heads: Floats
     vocab: Floats
+    #: Bytes of ``kv_bytes`` that heads too wide for most kernels read, and the number of these heads of one stream.
+    wide_bytes: Floats
+    wide_heads: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
     expert_layers = tables.expert_layers_first[n]
     expert_on = expert_layers - tables.expert_layers_first[np.maximum(n - kept, moved)]
     depth = _of_situations(need, placed, "depth_tokens")
-    experts = model.experts
+    experts, wide = model.experts, wide_kv_heads(model)
     return DecodeWork(
         dense_bytes=np.maximum(active_on - routed_on, 0.0),
         routed_bytes=np.maximum(routed_on, 0.0),
@@ -128,6 +131,8 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
         hidden=np.asarray(float(model.hidden)),
         kv_heads=np.asarray(float(kv_heads(model))),
         vocab=np.asarray(float(model.vocab)),
+        wide_bytes=_at(need.full_last, s, kept) * depth if wide else np.asarray(0.0),
+        wide_heads=np.asarray(float(wide)),
     )
 
 

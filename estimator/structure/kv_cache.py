@@ -23,6 +23,8 @@ CACHE_BYTES: dict[CacheType, float] = {
     CacheType.FP8: 1.0,
 }  # fmt: skip
 CELL_PADDING = 256
+#: Widest heads of FlashAttention 2 and FlashInfer; servers read wider ones in a general kernel.
+MOST_HEAD_DIM = 256
 #: Times that a processor reads or writes the state of a linear layer per token: decay, two products with it, its update,
 #: and copies from and to the cache, each on its own. With this many, Qwen 3.5 and 3.6 decode alike however many of their
 #: layers are in system memory. State-space layers have one fused operation.
@@ -149,3 +151,9 @@ def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
 def kv_heads(model: ModelArchitecture) -> int:
     """Heads over which a cache can be cut; latent attention keeps one row for all of them."""
     return 1 if model.cached_latent else max([1, *(layer.kv_heads for layer in model.layers)])
+
+
+def wide_kv_heads(model: ModelArchitecture) -> int:
+    """Heads that keep keys and values of the whole context wider than servers' kernels for long contexts take; 0 for none."""
+    wide = (layer for layer in model.layers if layer.has_attention and layer.window is None and not layer.shares_kv)
+    return max((layer.kv_heads for layer in wide if layer.key_dim > MOST_HEAD_DIM), default=0)

@@ -16,7 +16,7 @@ from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.speed.coefficients import depth_log
 from estimator.speed.multi_gpu import HOP_S, is_linked, peer_bytes_s
-from estimator.types import Accelerator, Backend, Estimate, EstimateRequest, Evidence, Status
+from estimator.types import Accelerator, Backend, Engine, Estimate, EstimateRequest, Evidence, Status
 from tests.support.catalogs import CATALOG
 
 CALIBRATION = Calibration.load()
@@ -185,6 +185,28 @@ def test_devices_beyond_the_heads_of_a_cache_share_its_arithmetic_and_not_its_re
 
     # Four heads of keys and values, or one latent row: on eight devices each still reads one, for half the queries.
     assert 0.3 * growth(4) < growth(8) < 0.95 * growth(4)
+
+
+@pytest.mark.parametrize(
+    ("model", "grown_ms"), [("gemma-4-12b", 47.1), ("gemma-4-26b-a4b", 29.4), ("gemma-4-31b", 58.9)]
+)
+def test_wide_heads_of_a_deep_cache_are_read_by_few_units_at_a_time(model: str, grown_ms: float) -> None:
+    """Two GeForce RTX 3090 with SGLang: what a token takes longer at 261,916 tokens than at 1,024 (mattbucci's tables)."""
+    deep, shallow = (
+        1e3
+        * decode_s(ask(model, "rtx-3090", "awq-int4", 2, engine=Engine.SGLANG, depth_tokens=depth, kv_cache_type=None))
+        for depth in (261_916, 1_024)
+    )
+    assert deep - shallow == pytest.approx(grown_ms, rel=0.3)
+
+
+def test_heads_that_every_kernel_takes_are_read_by_the_whole_device() -> None:
+    model, gpu = "qwen3-32b", "rtx-3090"
+    deep = [
+        decode_s(ask(model, gpu, "awq-int4", 2, engine=engine, depth_tokens=30_000))
+        for engine in (Engine.SGLANG, Engine.VLLM)
+    ]
+    assert deep[0] == pytest.approx(deep[1], rel=0.3)
 
 
 @pytest.mark.parametrize(("quant", "mode"), [("q4-k-m", "layers"), ("awq-int4", "tensor")])
