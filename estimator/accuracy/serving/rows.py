@@ -44,7 +44,9 @@ _SHARED = re.compile(r"context shared")
 _UNPACKING = re.compile(r"--linear-backend marlin")
 _ALL_AT_ONCE = re.compile(r"offline|throughput|max throughput|\binf\b", re.IGNORECASE)
 _OTHER_SPLIT = re.compile(
-    r"attention DP|dp-attention|--dp[ =]|data.parallel|expert.parallel|moe.?ep|disaggregat", re.IGNORECASE
+    r"attention DP|dp-attention|--dp[ =]|data.parallel|expert.parallel|moe.?ep|disaggregat"
+    r"|parallelism [^;]*\b(?:PP|EP|Pipeline)\b",
+    re.IGNORECASE,
 )
 #: Checkpoints of NVIDIA's Model Optimizer say ``"kv_cache_quant_algo": "FP8"`` in their ``hf_quant_config.json``, which
 #: TensorRT-LLM's cache type ``auto`` takes (nvidia.github.io/TensorRT-LLM, "Quantization").

@@ -53,7 +53,8 @@ def section(entities: Entities, calibration: Calibration, rows: Sequence[Mapping
         "",
         f"{len(rows):,} rows of servers give {len(fitted.law.cases):,} speeds. Constants are fitted by engine over the "
         "calibrated speed of one stream, with whole sources left out; where one source has nearly all rows of an engine, "
-        "at saturation or with stated streams, models are left out instead. *Inside* is the share of rows in a range that was set without theirs.",
+        "at saturation or with stated streams, models are left out instead. *Inside* is the share of rows in a range that was "
+        "set without theirs.",
         "",
         "| speed | formula | rows | sources | median error | 90th percentile | inside |",
         "|---|---|---:|---:|---:|---:|---:|",

@@ -33,6 +33,15 @@ ROW: dict[str, Any] = {
         ({"kv_cache_type": "turboquant_3bit_nc"}, "a KV cache type that the estimator does not know"),
         ({"gpu_count": 8}, "how the accelerators share the model is not stated, or in several ways"),
         ({"parallelism": "TEP8"}, "how the accelerators share the model is not stated, or in several ways"),
+        (
+            {"source_note": "parallelism PP; a"},
+            "how the accelerators share the model is not stated, or in several ways",
+        ),
+        (
+            {"source_note": "x; parallelism Hybrid Tensor (2) and Pipeline (2) Parallelism; y"},
+            "how the accelerators share the model is not stated, or in several ways",
+        ),
+        ({"source_note": "parallelism Tensor Parallelism; precision FP16, no PP"}, None),
         ({"output_tokens": None}, "lengths are not stated"),
         ({"concurrency": None, "request_rate": 4.0}, "the number of streams is not stated: requests arrive at a rate"),
         ({"concurrency": None, "request_rate": "inf"}, None),
