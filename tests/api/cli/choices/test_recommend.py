@@ -67,7 +67,7 @@ def test_an_entry_has_what_a_choice_needs(desktop: dict[str, Any]) -> None:
 
 def test_the_worked_example_of_the_page_is_what_the_command_prints(desktop: dict[str, Any]) -> None:
     first, *others = desktop["recommendations"]
-    faster = next(row for row in others if row["on_frontier"])
+    faster = next(row for row in others if row["on_frontier"] and row["answer_s"] < first["answer_s"] / 2)
     use, charge = WORKLOADS["coding"], CHARGES[OperatingMode.BALANCED]
     cells: dict[str, list[str]] = {}
     for row in (first, faster):
