@@ -80,11 +80,11 @@ def chip_of(slug: str) -> str:
 
 
 def die_of(accelerator: Accelerator) -> str:
-    """Key of the parts that differ in their memory and their clock alone, such as H100 SXM5 and H200 SXM; the name of the
-    chip where its units are unknown. A clock is a fact of the terms: a part that runs faster keeps the effect of its die."""
-    if accelerator.kind == "cpu" or not accelerator.compute_units:
+    """Key of the parts that compute alike and differ in their memory alone, such as H100 SXM5 and H200 SXM; the name of the
+    chip where its units or its clock are unknown."""
+    if accelerator.kind == "cpu" or not (accelerator.compute_units and accelerator.boost_hz):
         return chip_of(accelerator.slug)
-    return f"{accelerator.architecture} {accelerator.compute_units} {accelerator.kind}"
+    return f"{accelerator.architecture} {accelerator.compute_units} {accelerator.boost_hz / 1e6:g} {accelerator.kind}"
 
 
 def quant_class(quant: Quant) -> str:
