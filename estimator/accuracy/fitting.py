@@ -22,7 +22,7 @@ PRIOR_SPREAD: Mapping[str, float] = {
     "": 1.5, "unpack": 0.25, "unpack/quant": 0.5, "backend": 0.3, "family": 0.3, "family|backend": 0.2, "quant": 0.25,
     "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "server": 1.0, "engine|vendor": 0.2, "old|family": 0.1,
     "bf16|backend": 0.5,
-    "attend/family|backend": 0.3, "moe": 1.0, "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.06,
+    "attend/family|backend": 0.3, "moe": 1.0, "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.04,
     "chip": 0.12, "architecture": 0.10, "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3,
     "power": 0.3, "matrix": 0.3, "feed": 0.3, "no-flash": 1.0, "no-flash|family|backend": 0.5, "no-graphs": 2.0, "wide-host": 0.6,
     "windows": 0.3, "no-hipblaslt": 0.5, "scheduled-between": 2.0,
