@@ -41,7 +41,7 @@ from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
 from estimator.speed.streams import stream_peak, stream_tile, unpacks
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.weights import kernel_quant
-from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Quant
+from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
 
 DEFAULT_PATH = Path(__file__).with_name("calibration.json")
 #: Pairs of the engine choices whose coefficients are kept, about half a kilobyte each: ten times the whole catalog.
