@@ -121,6 +121,11 @@ class NameIndex:
             return tagged
         return slug if slug is not None and key(self.kind, text) in self._own else None
 
+    def has_word(self, text: str) -> bool:
+        """Whether the text is one word that stands in the names of several entities."""
+        asked = words(self.kind, text)
+        return len(asked) == 1 and len(self._fits(frozenset(asked)).slugs) > 1
+
     def find(self, text: str, *, whole: bool = False, said: str | None = None) -> Meaning | None:
         """The entity called ``text``; None when no name has all its words.
 

@@ -165,9 +165,9 @@ class Resolver:
         return self._derived(kind, text, reading)
 
     def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The base of a derivative."""
+        """The base of a derivative; a word that names of models have, such as their family, names no derivative."""
         derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
-        return None if derivative is None else self._of_base(derivative)
+        return None if derivative is None or self._index(kind).has_word(reading.name) else self._of_base(derivative)
 
     def _refused(self, kind: str, text: str, reading: Reading, *, unread: bool = True) -> Meaning | None:
         """Nothing; an error with the reason where the name is known and not estimated, or (``unread``) not yet."""
@@ -235,7 +235,7 @@ class Resolver:
         computer = self._entries["computer"][meaning.slug]
         if line := self._generations(computer, reading.name):
             raise AmbiguousNameError(kind, text, line, _CHIP)
-        if computer["gpu"] is None:
+        if computer["gpu"] not in self._entries[kind]:
             reason = f"the catalog has no accelerator of {computer['name']}"
             raise UnknownNameError(kind, text, self._index(kind).suggest(text), reason)
         told, name = shortened(text), computer["name"]

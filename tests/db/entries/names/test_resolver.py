@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -224,6 +226,20 @@ def test_a_computer_without_its_chip_is_asked_back_with_what_tells_it(catalog: C
     with pytest.raises(AmbiguousNameError, match="name one of them, or its chip and memory") as caught:
         catalog.resolve("gpu", "macbook pro 64gb")
     assert all(catalog.gpus[catalog.resolve("gpu", choice)] for choice in caught.value.choices)
+
+
+def test_a_computer_whose_accelerator_a_catalog_lacks_is_unknown(catalog: Catalog) -> None:
+    slug = "jetson-orin-nano-super-8-gb"
+    part = replace(catalog, gpus={gpu: entry for gpu, entry in catalog.gpus.items() if gpu != slug})
+    with pytest.raises(UnknownNameError, match="the catalog has no accelerator of"):
+        part.meaning("gpu", "Jetson Orin Nano Super developer kit")
+    assert catalog.meaning("gpu", "Jetson Orin Nano Super developer kit").slug == slug
+
+
+def test_the_name_of_a_family_is_no_derivative(catalog: Catalog) -> None:
+    with pytest.raises(AmbiguousNameError, match="'llama' fits several entries"):
+        catalog.meaning("model", "llama")
+    assert catalog.meaning("model", "Resilient-Coders/llama").slug == "llama-3-8b"
 
 
 def test_every_accelerator_of_the_independent_list_resolves(catalog: Catalog) -> None:
