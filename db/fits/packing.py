@@ -59,6 +59,8 @@ BAND_CELL = np.dtype(
 BAND = np.dtype([("backend", "u1"), ("cells", BAND_CELL, (SLOT_COUNT,)), ("pad", "u1", 5)])
 #: Bytes of a band before its cells.
 BAND_CELLS_AT = 1
+#: Relative error of the quotient of two 32-bit figures.
+_NOISE = 2.0**-22
 #: Five bytes of overhead, so that a row of PostgreSQL fills whole words.
 REST = np.dtype([("prefill", "<f4", (SLOT_COUNT,)), ("overhead", "u1", 5)])
 #: ``overhead_mode``: the row's own overhead, none, or the explicit figure of the plan.
@@ -191,10 +193,23 @@ def _bands(block: FitBlock, g: Array, q: Array) -> Array:
         value = getattr(block, f"{speed}_tok_s")[g, q].astype(np.float64)
         for end in ("low", "high"):
             bound = getattr(block, f"{speed}_{end}_tok_s")[g, q].astype(np.float64)
-            # Six decimals: the same calibrated factor always gives the same entry, whatever the value it came with.
-            factor = np.round(np.divide(bound, value, out=np.zeros_like(bound), where=value > 0), 6)
-            cells[f"{speed}_{end}"] = factor
+            cells[f"{speed}_{end}"] = _factors(bound, value)
     return bands.view("u1").reshape(len(g), BAND_BYTES)
+
+
+def _factors(bound: Array, value: Array) -> Array:
+    """``bound`` over ``value`` to six decimals, 0 where there is no value: one calibrated factor gives one entry.
+
+    The 32-bit figures hold a factor to about a tenth of the last decimal, more of a large one. What differs by no more than
+    that is one factor.
+    """
+    millionths = np.rint(np.divide(bound, value, out=np.zeros_like(bound), where=value > 0) * 1e6)
+    known = np.unique(millionths)
+    same = np.diff(known, prepend=-np.inf) <= 1.0 + _NOISE * known
+    if same.any():
+        first = np.maximum.accumulate(np.where(same, 0, np.arange(len(known))))
+        millionths = known[first][np.searchsorted(known, millionths)]
+    return millionths / 1e6
 
 
 def _shared(entries: Array, q: Array, quant_count: int) -> tuple[Array, list[bytes]]:

@@ -8,7 +8,11 @@ import struct
 import numpy as np
 import pytest
 
-from db.fits.packing import bits_from, bits_to, shown
+from db.entries import specs
+from db.fits.packing import BAND, bits_from, bits_to, pack_model, shown
+from estimator.calibration.coefficients import Calibration
+from estimator.grid import evaluate_block
+from tests.support.catalogs import CATALOG
 
 
 def as_float(bits: int) -> float:
@@ -42,3 +46,25 @@ def test_bounds_that_nothing_lies_below(bound: float) -> None:
 def test_far_bounds_are_met_by_nothing_and_by_everything() -> None:
     assert as_float(bits_from(1e15)) >= 0.999e15
     assert as_float(bits_to(1e15)) >= 0.999e15
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "gpt-oss-20b", "gemma-3-27b"])
+def test_one_calibrated_factor_is_one_entry(model: str) -> None:
+    gpus = [specs.accelerator(entry) for entry in CATALOG.gpus.values() if not specs.missing_facts(entry)]
+    quants = [specs.quant(CATALOG.quants[slug]) for slug in ("q4-k-m", "q8-0", "fp8", "awq-int4")]
+    host = specs.host(next(entry for entry in CATALOG.hosts.values() if entry.get("default")))
+    block = evaluate_block(
+        specs.architecture(CATALOG.models[model]), tuple(gpus), tuple(quants),
+        tuple(specs.workload(entry) for entry in CATALOG.workloads.values()), (host,) * len(gpus), Calibration.load(),
+    )  # fmt: skip
+    packed = pack_model(1, range(len(gpus)), range(len(quants)), block, 1)
+    compared = 0
+    for *_, bands in packed.quants:
+        entries = np.frombuffer(bands, dtype=BAND)
+        for speed in ("decode", "prefill"):
+            for end in ("low", "high"):
+                factors = np.unique(entries["cells"][f"{speed}_{end}"].astype(np.float64))
+                # Ranges of different depths or devices differ by far more.
+                assert (np.diff(factors) > 1.1e-6 + 2e-7 * factors[1:]).all(), (speed, end, factors)
+                compared += len(factors)
+    assert compared > 100
