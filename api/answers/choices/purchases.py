@@ -132,8 +132,11 @@ def purchases(
     """Purchases and rentals for the named models, or for the best of all ``wanted`` ones when none is named.
 
     Raises:
-        QuestionError: a model is unknown or lacks a fact.
+        QuestionError: a model is unknown or lacks a fact, or a kind is asked for beside named models.
     """
+    if models and wanted.kind is not None:
+        message = "a kind is that of the best model where none is named; leave out the kind or the models"
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, message, "kind")
     judge = judges.judge(models, needs, mode, wanted)
     everything = offers(judges.wares, judges.computers, terms, judges.profiles)
     return Answer(

@@ -59,7 +59,7 @@ def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
         users=asked.whole("users", 1, 10_000),
     )
     vendor = asked.choice("vendor", {"": None, **{name: name for name in VENDORS}}, "")
-    kind = asked.choice("kind", {"": None, **{kind.value: kind for kind in ModelKind}}, "")
+    kind = asked.choice("kind", {"": None, **{kind.value: kind for kind in ModelKind}}, "") if model is None else None
     terms = replace(
         answers.terms_of(view.catalog),
         budget_usd=asked.number("budget", 50, 10_000_000),

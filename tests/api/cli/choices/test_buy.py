@@ -57,6 +57,9 @@ def test_the_best_of_a_kind() -> None:
         assert row["price_usd"] <= 2500
         assert row["decode_tok_s"] >= 20
     assert RUNNER.invoke(app, ["buy", "--kind", "large"]).exit_code == 3
+    both = RUNNER.invoke(app, ["buy", "Qwen3 8B", "--kind", "coder"])
+    assert both.exit_code == 3
+    assert "leave out the kind or the models" in both.stderr
 
 
 @pytest.mark.parametrize(
@@ -64,7 +67,7 @@ def test_the_best_of_a_kind() -> None:
     [
         (["--kind", "mixture-of-experts"], "The best mixture-of-experts model: Coding"),
         ([], "The best model: Coding"),
-        (["Qwen3 8B", "--kind", "coder"], "Qwen3 8B: Coding"),
+        (["Qwen3 8B"], "Qwen3 8B: Coding"),
     ],
 )
 def test_the_head_says_what_is_sought(words: list[str], sought: str) -> None:

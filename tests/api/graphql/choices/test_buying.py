@@ -127,6 +127,7 @@ async def test_rent_or_buy(data: Any) -> None:
     ("asked", "buyer", "code"),
     [
         ({"models": ["nothing"]}, {}, "NOT_FOUND"),
+        ({"models": ["llama-3.1-8b"], "modelKind": "CHAT"}, {}, "BAD_USER_INPUT"),
         ({"users": 0}, {}, "BAD_USER_INPUT"),
         ({"decodeTokensPerSecond": -1}, {}, "BAD_USER_INPUT"),
         ({"models": ["llama-3.1-8b"] * 21}, {}, "LIMIT_EXCEEDED"),
