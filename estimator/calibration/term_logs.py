@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -80,9 +81,12 @@ class TermLogs:
         pairs = list(zip(stacks, quants, strict=True))
         out = np.array([self._class_logs(gpu, family, *stack, quant, is_moe) for stack, quant in pairs])
         evening = np.zeros(len(pairs))
+        of_stacks: dict[tuple[Backend, str], NDArray[np.float64]] = {}
         for place, (stack, quant) in enumerate(pairs):
             if quant.file_type in TYPICAL_BITS:
-                evening[place] = _evening_of(quant, self._evenings(gpu, family, *stack, quant, is_moe))
+                if stack not in of_stacks:
+                    of_stacks[stack] = self._evenings(gpu, family, *stack, quant, is_moe)
+                evening[place] = _evening_of(quant, of_stacks[stack])
         peaks = [weight_peak(gpu, backend, quant) for (backend, _), quant in pairs]
         out[:, _PER_WEIGHT] += evening[:, None]
         out[:, _PER_LAYER] += math.log(barrier_scale(gpu))
@@ -145,15 +149,21 @@ class TermLogs:
         lowest, wider_bits, out = math.inf, math.inf, []
         dense, unpack = DECODE_TERMS.index("routed" if is_moe else "dense"), DECODE_TERMS.index("unpack")
         clocks = unit_clocks_s(gpu)
-        for name in _EVEN_ORDER:
+        for name, typed in zip(_EVEN_ORDER, _in_types(quant), strict=True):
             bits = TYPICAL_BITS[name]
-            logs = self._class_logs(gpu, family, backend, engine, replace(quant, file_type=name), is_moe)
+            logs = self._class_logs(gpu, family, backend, engine, typed, is_moe)
             read = math.exp(logs[dense]) * bits / 8.0 / gpu.bandwidth_bytes_s
             mine = read + math.exp(logs[unpack]) * UNPACK_UNIT_CLOCKS / clocks
             bound = lowest * min(bits / wider_bits, 1.0) ** EVEN_POWER if lowest < math.inf else mine
             lowest, wider_bits = min(mine, bound), bits
             out.append(math.log(lowest / mine))
         return np.array(out)
+
+
+@lru_cache(maxsize=256)
+def _in_types(quant: Quant) -> tuple[Quant, ...]:
+    """The quantization as a file of each type of ``_EVEN_ORDER``."""
+    return tuple(replace(quant, file_type=name) for name in _EVEN_ORDER)
 
 
 def _evening_of(quant: Quant, evenings: NDArray[np.float64]) -> float:
