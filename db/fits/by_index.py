@@ -52,8 +52,8 @@ from db.fits.query import (
 from db.reading import Reader, Row, int_array
 from estimator.types import STATUSES
 
-#: Rows of an index that a page's filter is tried on before the table is read through instead. SQLite counts them first, at
-#: every page.
+#: Rows of an index that a page's filter is tried on before the table is read through instead, for all workloads together.
+#: SQLite counts them first, at every page.
 WALKED_ROWS: Mapping[str, int] = {"postgresql": 20_000, "sqlite": 8_000}
 #: SQLite joins at most 500 SELECTs in one compound statement.
 _COMPOUND_LIMIT = 400
@@ -91,8 +91,8 @@ def _running_and_resting(query: FitQuery) -> tuple[FitQuery, ...]:
 
 
 def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: int) -> bool:
-    """Whether the rows of an index are tried on a filter that next to nothing may pass: SQLite would try all of them."""
-    if dialect != "sqlite" or rows <= WALKED_ROWS[dialect] or is_narrow(query):
+    """Whether the rows of an index are tried on a filter that next to nothing may pass: a database would try all of them."""
+    if rows <= WALKED_ROWS[dialect] or is_narrow(query):
         return False
     indexed = order_terms(query, order, 0, by_model=False)[0].indexed
     bounded = replace(query, workload_ids=ALL_SLOTS, decode_min=None, decode_max=None)
@@ -108,7 +108,7 @@ def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: in
 def falls_short(rows: Sequence[Row], query: FitQuery, window: Window) -> bool:
     """Whether walks may have ended before they met what belongs on the page: one of them has found less than a page."""
     # An order that mixes running fits with others took two walks.
-    mixed, asked = not apart(window.order), parts(query, window.order, "sqlite")
+    mixed, asked = not apart(window.order), _running_and_resting(query)
     counts = {(slot, mixed and rests(part)): 0 for slot in slots_of(query) for part in asked}
     for row in rows:
         counts[row[SLOT_PLACE], mixed and not row[PLACES[FitField.DECODE]]] += 1
@@ -179,8 +179,7 @@ def tops_statement(generation: Generation, owner: FitOwner, query: FitQuery, win
 class Selection:
     """Cells of one workload that a SELECT answers, in the order and direction of its window.
 
-    With ``walked``, SQLite reads no further than ``WALKED_ROWS`` of the index and the bucket, or the model, where these
-    end. With ``owner``, PostgreSQL answers for the id ``k.c0`` of an outer row.
+    ``walked`` reads no further than ``WALKED_ROWS`` of the index and the bucket, or the model, where these end. With ``owner``, PostgreSQL answers for the id ``k.c0`` of an outer row.
     """
 
     generation: Generation
@@ -235,8 +234,8 @@ def page_source(selection: Selection, limit: str | None = None) -> str:
     if selection.walked and dialect == "sqlite" and (by_bucket or lead.indexed is Indexed.MODEL):
         # First, for SQLite lets the walk end at the first of several bounds on that side, and tries the others row by row.
         where.insert(0, _end_of_walk(selection, lead, where))
-    if dialect == "postgresql" and by_bucket and not selection.by_model and len(where) - len(_limits(lead, where)) > 1:
-        return _walk_or_read(selection, terms, where)
+    if selection.walked and dialect == "postgresql" and by_bucket:
+        return _walk(selection, terms, where)
     return (
         f"SELECT {cell_columns(selection.slot)}  FROM {selection.table} f WHERE {all_of(where)} "
         f"ORDER BY {order_by(terms, window)} LIMIT {limit or window.rows}"
@@ -297,28 +296,20 @@ def _limits(lead: Term, where: Sequence[Condition]) -> list[Condition]:
     return [condition for condition in where if condition.limits in parts]
 
 
-def _walk_or_read(selection: Selection, terms: Sequence[Term], where: Sequence[Condition]) -> str:
-    """PostgreSQL's SELECT that walks so many rows of the index, and reads the table through where these do not fill the page.
-
-    A filter that almost nothing passes would walk the whole index, row by row. A bucket is walked to its end, for it is
-    not in order within.
-    """
-    window, source = selection.window, selection.table
-    wanted, rows = f"SELECT {cell_columns(selection.slot)} ", window.rows
+def _walk(selection: Selection, terms: Sequence[Term], where: Sequence[Condition]) -> str:
+    """PostgreSQL's SELECT that tries so many rows of the index. A bucket is walked to its end: it is not in order within."""
+    window = selection.window
     lead, *others = terms
     bounds = _limits(lead, where)
     loose = [condition for condition in where if condition not in bounds]
     nearest = (
-        f"SELECT f.*, {lead.column} AS bucket FROM {source} f WHERE {all_of(bounds)} "
+        f"SELECT f.*, {lead.column} AS bucket FROM {selection.table} f WHERE {all_of(bounds)} "
         f"ORDER BY {order_by([lead], window)} FETCH FIRST {WALKED_ROWS[selection.dialect]} ROWS WITH TIES"
     )
     near = order_by([lead._replace(column="f.bucket"), *others], window)
-    far = order_by([lead._replace(column=f"({lead.column} + 0)"), *others], window)
-    count = "(SELECT count(*) FROM head)"
     return (
-        f"(WITH head AS MATERIALIZED ({wanted} FROM ({nearest}) f WHERE {all_of(loose)} ORDER BY {near} "
-        f"LIMIT {rows}) SELECT * FROM head WHERE {count} >= {rows} UNION ALL ({wanted} FROM {source} f "
-        f"WHERE {all_of(where)} AND {count} < {rows} ORDER BY {far} LIMIT {rows}))"
+        f"SELECT {cell_columns(selection.slot)}  FROM ({nearest}) f WHERE {all_of(loose)} "
+        f"ORDER BY {near} LIMIT {window.rows}"
     )
 
 

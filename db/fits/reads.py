@@ -9,7 +9,7 @@ from functools import lru_cache
 from db.fits.by_index import indexed_rows, lateral_rows, parts
 from db.fits.by_scan import is_scanned, ranked_rows, scanned_rows
 from db.fits.by_unpacking import NO_FIGURES, GpuFigures, is_packed, packed_pages
-from db.fits.conditions import all_of, conditions, shared_and_own
+from db.fits.conditions import Condition, all_of, conditions, shared_and_own
 from db.fits.generations import Generation
 from db.fits.orders import page_of
 from db.fits.query import (
@@ -62,7 +62,7 @@ def way_of(
         return Way.BY_RANK
     if is_scanned(query, order, dialect):
         return Way.BY_SCAN
-    if dialect == "postgresql" and owner in (FitOwner.MODEL, FitOwner.GPU, FitOwner.ENGINE):
+    if dialect == "postgresql" and owner in (FitOwner.MODEL, FitOwner.GPU):
         return Way.BY_LATERAL_INDEX
     return Way.BY_INDEX
 
@@ -149,8 +149,8 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
         return generation.rows * len(slots)
     if not slots:
         return 0
-    counted, where = _counting(generation.id, query, slots)
-    statement = f"SELECT {counted} FROM {generation.table} f WHERE {where}"
+    own, where = _counting(generation.id, query, slots)
+    statement = f"SELECT {_counted(query, own)} FROM {generation.table} f WHERE {where}"
     (row,) = await reader.rows(statement, {})
     return int(row[0] or 0)
 
@@ -158,25 +158,33 @@ async def count_fits(reader: Reader, generation: Generation, query: FitQuery) ->
 async def count_of_owners(
     reader: Reader, generation: Generation, owner: FitOwner, ids: Sequence[int], query: FitQuery
 ) -> dict[int, int]:
-    """How many cells of each of several owners match, whatever ``query`` says of them; not for workloads."""
-    counts, slots = dict.fromkeys(ids, 0), slots_of(query)
-    if slots and counts:
-        column = owner.column if owner is FitOwner.ENGINE else f"f.{owner.column}"
-        counted, where = _counting(generation.id, owner.among(query, tuple(counts)), slots)
-        statement = f"SELECT {column}, {counted} FROM {generation.table} f WHERE {where} GROUP BY {column}"
-        counts |= {int(row[0]): int(row[1] or 0) for row in await reader.rows(statement, {})}
-    return counts
+    """How many cells of each of several owners match, whatever ``query`` says of them."""
+    counts = dict.fromkeys(ids, 0)
+    query = owner.among(query, tuple(counts))
+    slots = slots_of(query)
+    if not slots or not counts:
+        return counts
+    own, where = _counting(generation.id, query, slots)
+    source = f"FROM {generation.table} f WHERE {where}"
+    if owner is FitOwner.WORKLOAD:
+        (row,) = await reader.rows(f"SELECT {', '.join(_counted(query, [part]) for part in own)} {source}", {})
+        return counts | {slot: int(count or 0) for slot, count in zip(slots, row, strict=True)}
+    column = owner.column if owner is FitOwner.ENGINE else f"f.{owner.column}"
+    rows = await reader.rows(f"SELECT {column}, {_counted(query, own)} {source} GROUP BY {column}", {})
+    return counts | {int(row[0]): int(row[1] or 0) for row in rows}
 
 
-def _counting(generation: int, query: FitQuery, slots: Sequence[int]) -> tuple[str, str]:
-    """SQL of the number of cells, or of groups of them, and the condition on their rows ``f``."""
+def _counting(generation: int, query: FitQuery, slots: Sequence[int]) -> tuple[list[list[Condition]], str]:
+    """Conditions on each workload of a row ``f``, and the SQL of those that all share, where an index can serve them."""
     # An index pays for the few rows between two bounds; beyond one, half of the table is faster read through.
     few = query.one_per is None and query.decode_min is not None and query.decode_max is not None
-    # Conditions of every workload (visibility, ids) stand in WHERE, where an index can serve them.
     shared, own = shared_and_own([conditions(generation, query, slot, indexed=few) for slot in slots])
-    where = all_of(sorted(set(shared)))
+    return own, all_of(sorted(set(shared)))
+
+
+def _counted(query: FitQuery, own: Sequence[list[Condition]]) -> str:
+    """SQL of the number of cells of some workloads, or of groups of them, among rows ``f`` that meet what all share."""
     if query.one_per is None:
-        counts = [f"sum(CASE WHEN {all_of(part)} THEN 1 ELSE 0 END)" if part else "count(*)" for part in own]
-        return " + ".join(counts), where
+        return " + ".join(f"sum(CASE WHEN {all_of(part)} THEN 1 ELSE 0 END)" if part else "count(*)" for part in own)
     either = " OR ".join(all_of(part) or "1 = 1" for part in own)
-    return f"count(DISTINCT f.{query.one_per.column})", f"{where} AND ({either})"
+    return f"count(DISTINCT CASE WHEN {either} THEN f.{query.one_per.column} END)"

@@ -160,8 +160,6 @@ def _counter(context: RequestContext, query: FitQuery) -> Counter:
 
 def _counter_of(context: RequestContext, kind: FitOwner, number: int, selection: Selection) -> Counter:
     """Function that counts the fits of an owner, in one statement with those of others of its kind."""
-    if kind is FitOwner.WORKLOAD:
-        return _counter(context, kind.only(selection.query, number))
     key = (number, kind, selection.of(kind))
 
     async def count() -> int:

@@ -60,11 +60,9 @@ async def test_an_order_without_an_index_reads_the_table_once(
 
 
 @pytest.mark.parametrize("field", [FitField.DECODE, FitField.SCORE])
-async def test_sqlite_tries_few_rows_of_an_index_before_it_reads_the_table_once(
+async def test_few_rows_of_an_index_are_tried_before_the_table_is_read_once(
     reader: Reader, field: FitField, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if reader.dialect != "sqlite":
-        pytest.skip("PostgreSQL does both in one statement")
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
     monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, 20))
     cells, order = await all_cells(reader), (FitOrder(field),)
@@ -93,11 +91,9 @@ async def test_sqlite_tries_few_rows_of_an_index_before_it_reads_the_table_once(
 @pytest.mark.parametrize(
     "order", [(FitOrder(FitField.DECODE),), (FitOrder(FitField.SCORE),), (FitOrder(FitField.SCORE, False),)]
 )
-async def test_sqlite_tries_as_few_rows_of_what_does_not_run(
+async def test_as_few_rows_are_tried_of_what_does_not_run(
     reader: Reader, order: tuple[FitOrder, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if reader.dialect != "sqlite":
-        pytest.skip("a matter of SQLite")
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
     monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, 20))
     cells = await all_cells(reader)

@@ -242,11 +242,8 @@ async def test_first_and_last_pages_of_every_kind_of_owner(
             assert pages[owner_id].cells == (expected[-4:] if backwards else expected[:4])
             ends = (len(expected) > 4, False) if backwards else (False, len(expected) > 4)
             assert (pages[owner_id].has_previous, pages[owner_id].has_next) == ends
-    if owner is not FitOwner.WORKLOAD:
-        counts = await reads.count_of_owners(reader, GENERATION, owner, list(ids), query)
-        assert counts == {
-            number: sum(1 for cell in cells if matches(cell, owner.only(query, number))) for number in ids
-        }
+    counts = await reads.count_of_owners(reader, GENERATION, owner, list(ids), query)
+    assert counts == {number: sum(1 for cell in cells if matches(cell, owner.only(query, number))) for number in ids}
 
 
 async def test_sizes_of_models(reader: Reader) -> None:
