@@ -179,7 +179,8 @@ def tops_statement(generation: Generation, owner: FitOwner, query: FitQuery, win
 class Selection:
     """Cells of one workload that a SELECT answers, in the order and direction of its window.
 
-    ``walked`` reads no further than ``WALKED_ROWS`` of the index and the bucket, or the model, where these end. With ``owner``, PostgreSQL answers for the id ``k.c0`` of an outer row.
+    ``walked`` reads no further than ``WALKED_ROWS`` of the index and the bucket, or the model, where these end. With
+    ``owner``, PostgreSQL answers for the id ``k.c0`` of an outer row.
     """
 
     generation: Generation
