@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from itertools import count, islice
 
 import numpy as np
 
@@ -33,12 +35,12 @@ CATALOG, CALIBRATION = load_catalog(), Calibration.load()
 def random_question(rng: np.random.Generator) -> Question | None:
     """A random machine and use; None where the accelerator lacks a fact, or comes alone and several were drawn."""
     gpu = str(rng.choice(list(CATALOG.gpus)))
-    count = int(rng.choice(_COUNTS, p=_COUNT_SHARES))
+    cards = int(rng.choice(_COUNTS, p=_COUNT_SHARES))
     workload = specs.workload(CATALOG.workloads[str(rng.choice(list(CATALOG.workloads)))])
     mode = list(OperatingMode)[int(rng.integers(len(OperatingMode)))]
     host_memory_gb = _HOST_MEMORY_GB[int(rng.integers(len(_HOST_MEMORY_GB)))]
     with suppress(QuestionError, EstimatorError):
-        return Question(machine_of(CATALOG, [gpu], count, host_memory_gb=host_memory_gb), workload, mode)
+        return Question(machine_of(CATALOG, [gpu], cards, host_memory_gb=host_memory_gb), workload, mode)
     return None
 
 
@@ -85,21 +87,20 @@ def main() -> int:
     """Returns 1 when a setup of a frontier is beaten, or when brute force finds something else."""
     machines = int(sys.argv[1]) if len(sys.argv) > 1 else MACHINES
     rng = np.random.default_rng(int(sys.argv[2]) if len(sys.argv) > 2 else SEED)
-    total, asked = Counter[str](), 0
-    while asked < machines:
-        question = random_question(rng)
-        if question is None:
-            continue
-        asked += 1
-        faults = faults_of(question)
-        if faults["dominated"] or faults["differences"]:
-            machine = question.machine
-            print(
-                f"  {len(machine.devices)} x {machine.devices[0].slug}, {question.workload.slug}, {question.mode.value}: {faults}"
-            )
-        total += faults
+    draws = (random_question(rng) for _ in count())
+    questions = list(islice((question for question in draws if question is not None), machines))
+    total = Counter[str]()
+    with ProcessPoolExecutor() as pool:
+        for question, faults in zip(questions, pool.map(faults_of, questions), strict=True):
+            if faults["dominated"] or faults["differences"]:
+                machine = question.machine
+                print(
+                    f"  {len(machine.devices)} x {machine.devices[0].slug}, {question.workload.slug}, "
+                    f"{question.mode.value}: {faults}"
+                )
+            total += faults
     print(
-        f"frontier: {asked} random machines, {total['setups']:,} setups, {total['frontier']:,} on a frontier; dominated "
+        f"frontier: {len(questions)} random machines, {total['setups']:,} setups, {total['frontier']:,} on a frontier; dominated "
         f"{total['dominated']}, differences from brute force {total['differences']}"
     )
     return 1 if total["dominated"] or total["differences"] else 0
