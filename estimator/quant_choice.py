@@ -108,8 +108,11 @@ def needlessly_wide(bits: Floats, decode_tok_s: Floats, eligible: Flags) -> Flag
 
 
 def native_quants(quants: Sequence[Quant], native_bits: float, nats: Floats) -> Flags:
-    """The quantizations, (Q,), that narrowly trained weights were trained in, or the like of it; ``nats`` lost in each."""
-    away = np.abs(np.array([quant.nominal_bits for quant in quants]) - native_bits)
+    """The quantizations, (Q,), that narrowly trained weights were trained in, or the like of it; ``nats`` lost in each.
+
+    Those of as many whole bits are alike: parts of a file that have more do not make another format of it.
+    """
+    away = np.abs(np.round([quant.nominal_bits for quant in quants]) - round(native_bits))
     forms = [form_of(quant) for quant in quants]
     trained = np.array([form is not None and form.family in _TRAINED_IN for form in forms], dtype=np.bool_)
     trained &= (np.asarray(nats) == 0) & (native_bits < _NARROW_BITS)

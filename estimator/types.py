@@ -249,6 +249,8 @@ class Quant:
     imatrix: bool = False
     #: Written only for mixture-of-experts models (llama.cpp's MXFP4_MOE).
     moe_only: bool = False
+    #: Listed only for models whose own checkpoint has it, as hardly anybody converts weights to it.
+    own_only: bool = False
     #: Instead of a recipe or one number of bits, where a format gives the parts of a model bits of their own.
     part_bits: PartBits | None = None
     #: Where a publisher mixes the types of a recipe: its bytes over the recipe's, by part (``weights.PARTS``).

@@ -19,6 +19,7 @@ from estimator.placement.demand import needs
 from estimator.placement.hosts import host_for
 from estimator.placement.layer_sums import forget_models
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.checkpoints import is_listed
 from estimator.types import Accelerator, EstimatorError, Host, Quant, Workload
 
 
@@ -114,11 +115,11 @@ def compute_rows(
     chosen = tuple(setting.gpus) if gpu_ids is None else tuple(key for key in gpu_ids if key in setting.gpus)
     gpus = tuple(setting.gpus[key] for key in chosen)
     hosts = tuple(setting.hosts[key] for key in chosen)
-    quant_ids, quants = tuple(setting.quants), tuple(setting.quants.values())
     packed = []
     for model_id, model in models.items():
-        block = evaluate_block(model, gpus, quants, setting.workloads, hosts, setting.calibration)
-        packed.append(pack_model(model_id, chosen, quant_ids, block, generation))
+        quants = {key: quant for key, quant in setting.quants.items() if is_listed(quant, model)}
+        block = evaluate_block(model, gpus, tuple(quants.values()), setting.workloads, hosts, setting.calibration)
+        packed.append(pack_model(model_id, chosen, tuple(quants), block, generation))
     # No other block has these models: what is kept of them would only grow with the catalog.
     forget_models()
     needs.clear()

@@ -14,7 +14,7 @@ from estimator.advice.options import Candidate, ModelPool, Options
 from estimator.fit_facts import FitFacts
 from estimator.judgement.capability import CapabilityTable
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.checkpoints import has_weights
+from estimator.structure.checkpoints import is_offered
 from estimator.types import Quant
 
 
@@ -44,7 +44,7 @@ class _Choices:
 def _for_model(choices: _Choices, facts: FitFacts, quants: Iterable[Quant]) -> Options:
     return replace(
         choices.options,
-        quants=tuple(quant for quant in quants if has_weights(quant, facts.model)),
+        quants=tuple(quant for quant in quants if is_offered(quant, facts.model)),
         present=choices.by_slug.get(facts.model.slug),
     )
 

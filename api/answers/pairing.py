@@ -30,6 +30,7 @@ from estimator.grid import FitBlock, evaluate_block
 from estimator.placement.hosts import host_for
 from estimator.sentences import Sentence
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.checkpoints import is_listed
 from estimator.types import Accelerator, Estimate, EstimatorError, Host, MissingFactError, Quant, Workload
 
 
@@ -130,7 +131,8 @@ def estimate_pairing(
         quants = tuple(
             stored_quant(specs.quant(entry), source)
             for slug, entry in catalog.quants.items()
-            if entry.get("precomputed", True) or slug in (quant_slug, own)
+            if slug in (quant_slug, own)
+            or (specs.is_precomputed(entry) and is_listed(specs.quant(entry), source.model))
         )
         block = evaluate_block(source.model, (accelerator,), quants, workloads, (host,), calibration)
     except MissingFactError as error:

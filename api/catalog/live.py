@@ -41,19 +41,20 @@ class LiveFits:
     async def pairing(
         self, view: CatalogView, model: ModelRecord, gpu: GpuRecord, quant: QuantRecord | None = None
     ) -> list[FitCell]:
-        """Cells of every precomputed quantization, or of the given one, by every workload.
+        """Cells of every listed quantization, or of the given one, by every workload.
 
         The status of a quantization without an engine is ``UNSUPPORTED``. Raises ``MISSING_FACT`` for an entity that
         lacks a fact.
         """
         require_facts(model, gpu)
+        listed = view.listed_quants(model)
         if quant is None:
-            return await self._cells(view, model, gpu, view.precomputed_quants)
-        if quant not in view.precomputed_quants:
+            return await self._cells(view, model, gpu, listed)
+        if quant not in listed:
             # A quantization outside the runs is never the recommended one.
             cells = await self._cells(view, model, gpu, [quant])
             return [dataclasses.replace(cell, recommended=False) for cell in cells]
-        cells = await self._cells(view, model, gpu, view.precomputed_quants)
+        cells = await self._cells(view, model, gpu, listed)
         return [cell for cell in cells if cell.quant_id == view.quant_ids[quant.slug]]
 
     async def _cells(

@@ -35,7 +35,7 @@ from estimator.calibration.loss import Divergence
 from estimator.judgement.market import Board, Price
 from estimator.placement.hosts import host_for
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.checkpoints import has_weights
+from estimator.structure.checkpoints import has_weights, is_listed
 from estimator.structure.weights import weight_table
 from estimator.types import Host, WorkloadKind
 
@@ -215,6 +215,11 @@ class CatalogView:
             known = {record.slug: divergence for record, divergence in zip(self.quants, divergences, strict=True)}
             self._divergences[model.slug] = known
         return known[quant.slug]
+
+    def listed_quants(self, model: ModelRecord) -> list[QuantRecord]:
+        """The precomputed quantizations of a model. Raises :class:`MissingFactError` when its facts are too thin."""
+        architecture = self.architecture(model)
+        return [quant for quant in self.precomputed_quants if is_listed(quant.spec, architecture)]
 
     def weights_known(self, model: ModelRecord, quant: QuantRecord) -> bool:
         """Whether weights of a model in a quantization are known to exist."""

@@ -12,6 +12,7 @@ from starlette.datastructures import QueryParams
 from api.answers.story import pair_slug
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
+from api.catalog.live import require_facts
 from api.catalog.setting import ASSUMED, Setting, cells_under
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode, NotFoundError
@@ -61,7 +62,7 @@ class Pair:
     def runs_in(self, engine: Engine) -> bool:
         """Whether an engine runs the model here in any quantization that may be chosen."""
         model, device = self.view.architecture(self.chosen.model), self.chosen.gpu.accelerator
-        quants = (*(record.spec for record in self.view.precomputed_quants), self.chosen.quant.spec)
+        quants = (*(record.spec for record in self.view.listed_quants(self.chosen.model)), self.chosen.quant.spec)
         return engine in device.engines and any(
             choose_engine(model.architecture, device, quant, engine, None, is_moe=model.is_moe) for quant in quants
         )
@@ -111,10 +112,10 @@ async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
     quant = view.quant(asked) if asked else None
     setting = _setting(view, chosen)
     if setting != ASSUMED:
-        others = [quant] if quant is not None and not quant.is_precomputed else []
-        cells: Sequence[AnyCell] = await asyncio.to_thread(
-            cells_under, setting, view, model, gpu, [*view.precomputed_quants, *others]
-        )
+        require_facts(model, gpu)
+        listed = view.listed_quants(model)
+        others = [quant] if quant is not None and quant not in listed else []
+        cells: Sequence[AnyCell] = await asyncio.to_thread(cells_under, setting, view, model, gpu, [*listed, *others])
     else:
         cells = await reads.pairing(model, gpu, None)
     if setting == ASSUMED and quant is not None and all(cell.quant_id != view.quant_ids[quant.slug] for cell in cells):

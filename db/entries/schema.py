@@ -145,7 +145,7 @@ class QuantFile(Shape):
     moe_only: bool
     quality_loss: NotNegative | None
     quality_source: Text | None
-    precomputed: bool
+    precomputed: bool | Literal["own"]
     notes: Text | None
     source: Sources
 

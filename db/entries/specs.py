@@ -129,6 +129,7 @@ def quant(entry: Entry) -> Quant:
         quality_loss=entry["quality_loss"],
         imatrix=entry["imatrix"],
         moe_only=entry["moe_only"],
+        own_only=entry["precomputed"] == "own",
         part_bits=PartBits(**entry["part_bits"]) if entry["part_bits"] else None,
         mixed_recipe=mix["file_type"] if (mix := entry["part_factors"]) else None,
         part_factors=tuple(mix[part] for part in PARTS) if mix else (),

@@ -23,7 +23,7 @@ from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import customary, drawbacks, unpaged
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Ints
-from estimator.structure.checkpoints import has_weights
+from estimator.structure.checkpoints import is_offered
 from estimator.types import ENGINES, Accelerator, Engine, EstimatorError, Host, OperatingMode, Quant
 from estimator.usability import relaxed
 
@@ -187,7 +187,7 @@ class OfferJudge:
         status = block.status[:, :, 0]
         pace = Pace(
             runs=block.available
-            & [has_weights(quant, model) for quant in self.quants]
+            & [is_offered(quant, model) for quant in self.quants]
             & (status <= (verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD)),
             tight=status == verdict.FITS_TIGHTLY,
             decode_tok_s=block.decode_tok_s[:, :, 0].astype(np.float64),

@@ -10,6 +10,9 @@ from estimator.types import GGUF_FORMATS, Quant, QuantFormat
 #: Names on the Hugging Face Hub; anything else is never put into a command.
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
+#: Types of own checkpoints with narrow experts, by the format that servers read them in.
+_OF_EXPERTS = {QuantFormat.FP8_FP4: "FP8 + FP4 experts", QuantFormat.GPTQ: "INT4 (QAT experts)"}
+
 
 def is_repository(name: str | None) -> bool:
     """Whether ``name`` is a well-formed ``owner/name`` that may go into a command."""
@@ -20,6 +23,16 @@ def has_weights(quant: Quant, model: ModelArchitecture) -> bool:
     """Whether weights in ``quant`` are known to be had: a published checkpoint, or a file that anybody can quantize."""
     made_at_home = quant.format in (*GGUF_FORMATS, QuantFormat.MLX)
     return made_at_home or quant.slug in model.checkpoints or (model.has_original and _serves_original(quant, model))
+
+
+def is_listed(quant: Quant, model: ModelArchitecture) -> bool:
+    """Whether lists of a model's quantizations have ``quant``; any other one is estimated when it is asked for."""
+    return not quant.own_only or _is_native(quant, model)
+
+
+def is_offered(quant: Quant, model: ModelArchitecture) -> bool:
+    """Whether choices offer ``quant``: it is listed, and weights in it are known to be had."""
+    return is_listed(quant, model) and has_weights(quant, model)
 
 
 def vllm_source(
@@ -45,8 +58,8 @@ def _serves_original(quant: Quant, model: ModelArchitecture) -> bool:
 def _is_native(quant: Quant, model: ModelArchitecture) -> bool:
     if quant.format is QuantFormat.SAFETENSORS:
         return _is_plain(model)
-    if quant.format is QuantFormat.FP8_FP4:
-        return model.native_dtype == "FP8 + FP4 experts"
+    if quant.format in _OF_EXPERTS:
+        return quant.own_only and model.native_dtype == _OF_EXPERTS[quant.format]
     # "MXFP4 (experts) + BF16" is what the format means; "FP8 + FP4 experts" is smaller than FP8.
     first, _, rest = model.native_dtype.lower().partition(" ")
     return first == quant.format.value and (quant.format is not QuantFormat.FP8 or not rest)

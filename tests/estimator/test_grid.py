@@ -134,11 +134,13 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
 
 
 def _natives(block: FitBlock, model: str) -> list[int]:
-    """Places of the formats that narrowly trained weights were trained in, or else of those nearest to it."""
+    """Places of the formats that narrowly trained weights were trained in, or else of those nearest to it in whole bits."""
     bits = specs.architecture(CATALOG.models[model]).training.native_bits
-    formats = ("fp8", "mxfp4", "nvfp4", "awq-int4", "gptq-int4")
+    formats = (
+        "fp8", "mxfp4", "nvfp4", "awq-int4", "gptq-int4", "mxfp4-checkpoint", "fp8-fp4-experts", "int4-experts"
+    )  # fmt: skip
     trained = [q for q, quant in enumerate(QUANTS) if quant.slug in formats and not block.task_nats[q].min()]
-    distances = {q: abs(QUANTS[q].nominal_bits - bits) for q in trained}
+    distances = {q: abs(round(QUANTS[q].nominal_bits) - round(bits)) for q in trained}
     return [q for q in trained if bits < 15 and distances[q] == min(distances.values())]
 
 
@@ -159,7 +161,7 @@ def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload, thinking: fl
 def _can_be_had(quant: Quant, entry: dict[str, Any]) -> bool:
     """By the catalog alone: a file to make at home, FP8 made at load, the format it came in, or a stated repository."""
     came = {"BF16": ("safetensors", "fp8"), "FP16": ("safetensors", "fp8"), "FP8": ("fp8",)}
-    came |= {"MXFP4 (experts) + BF16": ("mxfp4",), "MXFP4 (experts)": ("mxfp4",)}
+    came |= {"MXFP4 (experts) + BF16": ("mxfp4",), "MXFP4 (experts)": ("mxfp4",), "FP8 + FP4 experts": ("fp8-fp4",)}
     own = quant.format.value in ("gguf", "mlx", *came.get(entry["native_dtype"], ()))
     return own or quant.slug in (entry.get("checkpoint_repos") or {})
 

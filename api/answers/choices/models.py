@@ -29,7 +29,7 @@ from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import CHARGES, drawbacks, unpaged
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.checkpoints import has_weights
+from estimator.structure.checkpoints import is_offered
 from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
 from estimator.usability import BARELY_FACTOR, relaxed
 from estimator.whatif import mixed_blocks
@@ -254,7 +254,7 @@ def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Qu
         model = specs.architecture(entry)
         block = outline(model, machine.devices[:1], quants, (situation,), (machine.host,), calibration, overrides)
         return _Laid(
-            known=block.available[0] & [has_weights(quant, model) for quant in quants],
+            known=block.available[0] & [is_offered(quant, model) for quant in quants],
             engine=block.engine[0],
             status=block.status[0, :, 0],
             decode_tok_s=block.decode_tok_s[0, :, 0].astype(np.float64),
@@ -284,7 +284,8 @@ def _on_mixed(
     request = request_of(quants[0], machine.devices[0], machine.host)
     request = replace(request, batch=question.streams, expected_occupancy=True)
     for at, block in mixed_blocks(model, request, quants, machine.devices, calibration, question.workload):
-        laid.known[at], laid.engine[at] = block.available[0] & block.has_weights, block.engine[0]
+        offered = [is_offered(quants[place], model) for place in at]
+        laid.known[at], laid.engine[at] = block.available[0] & offered, block.engine[0]
         laid.status[at] = block.status[0, :, 0]
         laid.decode_tok_s[at], laid.ttft_ms[at] = block.decode_tok_s[0, :, 0], block.ttft_ms[0, :, 0]
     return laid

@@ -31,7 +31,7 @@ from estimator.quant_choice import drawbacks, unpaged
 from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
 from estimator.speed.work import DecodeWork
 from estimator.structure.arrays import Flags, Floats, Ints
-from estimator.structure.checkpoints import has_weights
+from estimator.structure.checkpoints import is_offered
 from estimator.structure.weights import weight_table
 from estimator.types import Accelerator, EstimatorError, Host, Workload
 
@@ -99,12 +99,13 @@ class Paces:
         self.hosts = tuple(view.host_of(view.gpus[place]) for place in self.complete)
         self.bits = np.full((len(view.models), len(quants)), np.nan)
         self.known = np.zeros(self.bits.shape, dtype=np.bool_)
+        self._common = np.array([not quant.own_only for quant in quants])
         limits = np.full((len(view.models), 1), UNKNOWN_CONTEXT_LIMIT)
         for place, model in enumerate(view.models):
             if not model.missing_facts:
                 architecture = view.architecture(model)
                 self.bits[place] = weight_table(architecture, quants).bits_per_weight
-                self.known[place] = [has_weights(quant, architecture) for quant in quants]
+                self.known[place] = [is_offered(quant, architecture) for quant in quants]
                 limits[place] = architecture.context_tokens or UNKNOWN_CONTEXT_LIMIT
         self._context_limits = limits
         self._tables: dict[int, WorthTable] = {}
@@ -251,7 +252,7 @@ class Paces:
         models = np.arange(len(runs)) if isinstance(owner, GpuRecord) else self._view.models.index(owner)
         devices = [owner.accelerator] if isinstance(owner, GpuRecord) else [gpu.accelerator for gpu in self._view.gpus]
         known = runs & self.known[models]
-        runs = known | (runs & ~known.any(axis=1, keepdims=True))
+        runs = known | (runs & self._common & ~known.any(axis=1, keepdims=True))
         return OwnerPace(
             Pace(
                 runs=runs,

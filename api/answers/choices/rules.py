@@ -20,6 +20,7 @@ from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import worth_table
 from estimator.placement.hosts import host_for
 from estimator.quant_choice import customary, drawbacks, unpaged
+from estimator.structure.checkpoints import is_offered
 from estimator.types import OperatingMode, Quant, Workload
 
 #: Bits per weight of weights that are called sixteen-bit, and how much faster eight-bit ones make them a wrong choice.
@@ -53,13 +54,12 @@ def broken_rules(catalog: Catalog, calibration: Calibration) -> Broken:
     workloads = [specs.workload(entry) for entry in catalog.workloads.values()]
     traits = model_traits(catalog)
     slugs = [slug for slug, entry in catalog.models.items() if not specs.missing_facts(entry) and not traits[slug].base]
+    models = [specs.architecture(catalog.models[slug]) for slug in slugs]
+    hosts = [host_for(device, profiles) for device in devices]
     fits = _fits(
-        evaluate_block(
-            specs.architecture(catalog.models[slug]), devices, quants, workloads,
-            [host_for(device, profiles) for device in devices], calibration,
-        )
-        for slug in slugs
-    )  # fmt: skip
+        (evaluate_block(model, devices, quants, workloads, hosts, calibration) for model in models),
+        np.array([[is_offered(quant, model) for quant in quants] for model in models]),
+    )
     counted = Broken()
     for question in _judged(fits, [traits[slug] for slug in slugs], quants, workloads, unpaged(quants, devices)):
         counted = counted.plus(_count(*question))
@@ -77,13 +77,14 @@ class _Fits:
     bits: NDArray[np.float64]
 
 
-def _fits(blocks: Iterable[FitBlock]) -> _Fits:
+def _fits(blocks: Iterable[FitBlock], offered: NDArray[np.bool_]) -> _Fits:
+    """``offered`` (models, quants)."""
     rows = [
         (
-            (block.available & block.has_weights)[:, :, None] & (block.status < verdict.DOES_NOT_FIT),
+            (block.available & known)[:, :, None] & (block.status < verdict.DOES_NOT_FIT),
             block.status, block.decode_tok_s, block.ttft_ms, block.bits_per_weight,
         )
-        for block in blocks
+        for block, known in zip(blocks, offered, strict=True)
     ]  # fmt: skip
     return _Fits(*map(np.array, zip(*rows, strict=True)))
 

@@ -42,13 +42,14 @@ class Catalog:
     engine_count: int = strawberry.field(description="Engines.")
     fit_count: Int64 = strawberry.field(
         description="Published fits: every precomputed model, accelerator and quantization that an engine can run, "
-        "times the workloads."
+        "times the workloads. A format of own checkpoints has fits of the models that are published in it."
     )
     estimable_model_count: int = strawberry.field(description="Models with all facts that an estimate needs.")
     estimable_gpu_count: int = strawberry.field(description="Accelerators with all facts that an estimate needs.")
     unsupported_count: Int64 = strawberry.field(
-        description="Combinations that no engine can run: `fitCount + unsupportedCount` is the product of "
-        "`precomputedModelCount`, `estimableGpuCount`, `precomputedQuantCount` and `workloadCount`."
+        description="Combinations that no engine can run, or in a format of other models' own checkpoints: "
+        "`fitCount + unsupportedCount` is the product of `precomputedModelCount`, `estimableGpuCount`, "
+        "`precomputedQuantCount` and `workloadCount`."
     )
 
     @strawberry.field(
