@@ -90,6 +90,11 @@ class Calibration:
             kind: {slug: _of_chips(measured) for slug, measured in data[kind].get("measured", {}).items()}
             for kind in ("decode", "prefill")
         }
+        #: Models with rows of decode speed on each chip.
+        self._models_of_chips: dict[str, list[str]] = {}
+        for slug, chips in self._chips["decode"].items():
+            for chip in chips:
+                self._models_of_chips.setdefault(chip, []).append(slug)
         self._rows: Kept[NDArray[np.float64]] = Kept(self._of_gpu, _KEPT_ROWS_BYTES)
 
     @classmethod
@@ -267,8 +272,9 @@ class Calibration:
         base = self._based(choices)
         of_vendors = [self._of_vendors("decode", model.architecture, model.slug, base.vendors) for model in models]
         logs = np.repeat(np.array(of_vendors)[:, base.vendor], len(choices.quants), axis=1)
+        known = {slug for chip in base.places for slug in self._models_of_chips.get(chip, ())}
         for log, model in zip(logs, models, strict=True):
-            own, _ = self._measured("decode", model, choices, base)
+            own = self._measured("decode", model, choices, base)[0] if model.slug in known else None
             if own is not None:
                 log += own
         launches = np.array([[model.launches_per_layer] for model in models])

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from estimator.placement.demand import Situation, needs
 from estimator.placement.hardware import HOST_RESERVE_BYTES
 from estimator.placement.layer_split import Parts
+from estimator.placement.layer_sums import model_tables
+from estimator.placement.memory import VLLM_BATCHED_TOKENS, server_activation_bytes
 from estimator.placement.pairs import Pairs
 from estimator.placement.placements import Placed, Placements
 from estimator.placement.safe_context import held_cache, safe_context, safe_context_on_cards
+from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Flags, Floats, Ints
-from estimator.types import STRATEGIES, Strategy
+from estimator.structure.kv_cache import CACHE_BYTES
+from estimator.types import ENGINES, SERVERS, STRATEGIES, CacheType, Engine, Quant, Strategy
 from estimator.verdict import DOES_NOT_FIT, FITS, FITS_TIGHTLY, TIGHT_HEADROOM_FRACTION
 
 #: Share of pairs below which those that hold the model are gathered, and pairs from which on this saves time.
@@ -22,6 +29,8 @@ _ALL_GPU, _CPU_ONLY, _NOTHING = map(STRATEGIES.index, (Strategy.ALL_GPU, Strateg
 #: By whether everything fits, and does so tightly or on a CPU: the sum of both.
 _STATUS_OF = np.array([DOES_NOT_FIT, FITS, FITS_TIGHTLY], dtype=np.uint8)
 _STRATEGY_OF = np.array([_NOTHING, _ALL_GPU, _CPU_ONLY], dtype=np.uint8)
+_VLLM = ENGINES.index(Engine.VLLM)
+_SERVERS = [ENGINES.index(server) for server in SERVERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +164,61 @@ def _tables_fit(pairs: Pairs, on_device: Floats) -> Flags:
     together = np.maximum(pairs.usable, memory - HOST_RESERVE_BYTES) - on_device - tables >= 0
     beside = np.where(pairs.rig.shares_host[pairs.g], together, memory - tables >= 0)
     return np.asarray(beside | (tables <= HOST_RESERVE_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class LeastWholeLoads:
+    """What whole loads of many models take at least on one device, without laying any of them out.
+
+    Bytes: ``weights`` (models, quants); ``cache`` of the planned context of a stream, and ``compute`` buffers
+    of an engine or an ``activation`` of a server, (models, 1).
+
+    Caches of vLLM: ``full`` bytes of a token and ``state`` bytes of a stream, (models, 1), and all windows one after the
+    other, ``window`` bytes of a token and ``window_tokens`` kept, from ``begins`` (models,) on. All 0 where vLLM's rows differ.
+    """
+
+    weights: Floats
+    cache: Floats
+    compute: Floats
+    activation: Floats
+    full: Floats
+    state: Floats
+    window: Floats
+    window_tokens: Floats
+    begins: Ints
+
+    @classmethod
+    def of(
+        cls, models: Sequence[ModelArchitecture], quants: tuple[Quant, ...], situation: Situation
+    ) -> LeastWholeLoads:
+        """The loads of one model or more in a situation, whatever its streams."""
+        alone, size = (replace(situation, batch=1, expected_occupancy=False),), CACHE_BYTES[CacheType.F16]
+        rows, weights, windows, window_tokens = [], [], [], []
+        for model in models:
+            tables, need = model_tables(model, quants), needs(model, alone)
+            shape = tables.shape
+            # Latent rows and compressed contexts are kept in other types there.
+            alike = float(model.latent is None and not any(model.compress_ratios))
+            rows.append((
+                need.kv_last[0, -1], need.compute[0], server_activation_bytes(model, VLLM_BATCHED_TOKENS),
+                alike * size * shape.full_elements.sum(), alike * shape.state_bytes.sum(),
+            ))  # fmt: skip
+            weights.append(tables.device)
+            windows.append(alike * size * shape.window_elements)
+            window_tokens.append(shape.window_tokens)
+        begins = np.cumsum([0, *(len(window) for window in windows[:-1])])
+        cache, compute, activation, full, state = np.array(rows, dtype=np.float64).T[:, :, None]
+        return cls(
+            np.array(weights), cache, compute, activation, full, state,
+            np.concatenate(windows), np.concatenate(window_tokens), begins,
+        )  # fmt: skip
+
+    def total(self, engine: NDArray[np.uint8], overhead: Floats, situation: Situation) -> Floats:
+        """Bytes of each model under ``situation``, (models, quants); of each quant the code of its ``engine``, and what it
+        takes beside its own buffers."""
+        held = situation.held_tokens
+        windows = self.window * np.minimum(self.window_tokens, held)
+        paged = self.full * held + np.add.reduceat(windows, self.begins)[:, None] + self.state
+        cache = situation.batch * np.where(engine == _VLLM, paged, self.cache)
+        buffers = np.where(np.isin(engine, _SERVERS), self.activation, self.compute)
+        return np.asarray(self.weights + overhead + cache + buffers)

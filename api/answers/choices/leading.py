@@ -61,6 +61,9 @@ class Reach:
         # Every reason compares with the pick, which is the best rated on the frontier in any order.
         least, least_rating = keys[shown].min(), setups.rating[pick]
         beats = (self.worth[:, None] >= setups.worth[shown]) & (self.seconds[:, None] <= setups.seconds[shown])
+        # A setup is said to be beaten by the best rated one that does.
+        beaten_by = [judged.dominator(n) for n in shown]
+        beats &= self.rating[self.model, None] >= [-np.inf if n is None else setups.rating[n] for n in beaten_by]
         can = np.asarray((reach >= least) | (self.rating >= least_rating))
         can[self.model[beats.any(axis=1)]] = True
         return can

@@ -27,9 +27,11 @@ from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation, situation_of
 from estimator.placement.engines import named_architecture
+from estimator.placement.whole import LeastWholeLoads
 from estimator.quant_choice import drawbacks, unpaged
 from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
 from estimator.speed.work import DecodeWork
+from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.checkpoints import is_offered
 from estimator.structure.weights import weight_table
@@ -42,12 +44,16 @@ _KEPT_LISTS = 48
 _WHOLE = Overrides(offloads=False)
 #: Part of the tokens of several contexts that one context holds in the same memory at least: buffers differ by some.
 _SURELY_HELD = 0.9
+#: Part of the memory by which sums of whole bytes may differ.
+_ROUNDING = 1e-6
 #: Longest contexts are whole pages.
 _PAGE_TOKENS = 256
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Owner: TypeAlias = GpuRecord | ModelRecord
 Columns: TypeAlias = dict[str, NDArray[Any]]
+#: Places of models, the models, and their work and memory on any device.
+_Stacked: TypeAlias = tuple[Ints, list[ModelArchitecture], DecodeWork, LeastWholeLoads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +115,7 @@ class Paces:
                 limits[place] = architecture.context_tokens or UNKNOWN_CONTEXT_LIMIT
         self._context_limits = limits
         self._tables: dict[int, WorthTable] = {}
-        self._work: dict[int, list[tuple[Ints, DecodeWork]]] = {}
+        self._work: dict[int, list[_Stacked]] = {}
         self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
         self._loads: Recent[tuple[str, int, int], Loads] = Recent(_KEPT)
         #: Whole lists that were made of these.
@@ -154,34 +160,43 @@ class Paces:
             self._loads.keep(key, loads)
         return loads
 
-    def decode_tok_s(self, gpu: GpuRecord, slot: int, users: int) -> Floats:
-        """Speeds of each of several users, (models, quants), whether a model fits or not; infinite where it is not known."""
-        out = np.full(self.bits.shape, np.inf)
+    def at_most(self, gpu: GpuRecord, alone: OwnerPace, slot: int, users: int) -> OwnerPace:
+        """The pace of one user, with what is known of several before any is laid out: at best they do as well."""
+        situation, pace = loaded(self._view.workloads[slot].spec, users), alone.pace
+        # The longest context of one user ends where the memory or the model does.
+        tokens = np.minimum(surely_held_tokens(situation), self._context_limits)
+        holds = alone.holds & (alone.safe_context_tokens + _PAGE_TOKENS >= tokens)
+        speeds, room = self._beside_others(gpu, slot, situation)
+        holds &= room >= -_ROUNDING
+        tight = pace.tight | (room < verdict.TIGHT_HEADROOM_FRACTION - _ROUNDING)
+        speeds = np.minimum(pace.decode_tok_s, speeds)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            later_ms = np.where(pace.decode_tok_s > 0, 1e3 / speeds - 1e3 / pace.decode_tok_s, 0.0)
+        most = replace(
+            pace, runs=holds, decode_tok_s=speeds, ttft_ms=np.where(pace.ttft_ms > 0, pace.ttft_ms + later_ms, 0.0),
+            drawback_points=drawbacks(tight, np.False_, unpaged(self.quants, [gpu.accelerator], users)),
+        )  # fmt: skip
+        return replace(alone, pace=most, whole=holds)
+
+    def _beside_others(self, gpu: GpuRecord, slot: int, situation: Situation) -> tuple[Floats, Floats]:
+        """Speeds of each of several users at most, whether a model fits or not, and the part of the memory that is left at
+        most, (models, quants); infinite where they are not known."""
+        speeds, room = np.full((2, *self.bits.shape), np.inf)
         if gpu.missing_facts:
-            return out
-        view = self._view
+            return speeds, room
         if slot not in self._work:
-            self._work[slot] = [self._stacked(gpu, slot, is_moe=is_moe) for is_moe in (False, True)]
-        for is_moe, (places, work) in enumerate(self._work[slot]):
-            if not len(places):
-                continue
-            models = [view.architecture(view.models[place]) for place in places]
-            coefficients = view.calibration.decode_table(models, self._fleet(gpu, is_moe=bool(is_moe)).choices)
-            out[places] = stacked_decode_tok_s(work, users, coefficients)
-        out[np.isnan(out)] = np.inf
-        return out
+            self._work[slot] = [*self._stacked(gpu, slot, is_moe=False), *self._stacked(gpu, slot, is_moe=True)]
+        for places, models, work, loads in self._work[slot]:
+            fleet = self._fleet(gpu, is_moe=models[0].is_moe)
+            coefficients = self._view.calibration.decode_table(models, fleet.choices)
+            speeds[places] = stacked_decode_tok_s(work, situation.batch, coefficients)
+            taken = loads.total(fleet.choices.engine[0], fleet.rig.overhead[0], situation)
+            room[places] = 1.0 - taken / fleet.rig.usable[0]
+        speeds[np.isnan(speeds)] = np.inf
+        return speeds, room
 
-    def may_hold(self, alone: OwnerPace, slot: int, users: int) -> Flags:
-        """Which fits of one user may hold the contexts of several, (models, quants).
-
-        The longest context of one user ends where the memory or the model does.
-        """
-        tokens = surely_held_tokens(loaded(self._view.workloads[slot].spec, users))
-        longest = alone.safe_context_tokens + _PAGE_TOKENS
-        return np.asarray(alone.holds & (longest >= np.minimum(tokens, self._context_limits)))
-
-    def _stacked(self, gpu: GpuRecord, slot: int, *, is_moe: bool) -> tuple[Ints, DecodeWork]:
-        """Places of the models of a kind that engines and kernels treat alike, and what they read; alike for any ``gpu``."""
+    def _stacked(self, gpu: GpuRecord, slot: int, *, is_moe: bool) -> list[_Stacked]:
+        """The models of a kind that engines and kernels treat alike, none or in one stack; alike for any ``gpu``."""
         models = {
             place: architecture
             for place, model in enumerate(self._view.models)
@@ -189,9 +204,14 @@ class Paces:
             and (architecture := self._view.architecture(model)).is_moe == is_moe
             and not named_architecture(architecture.architecture)
         }
+        if not models:
+            return []
         situation = situation_of(self._view.workloads[slot].spec)
-        rig = self._fleet(gpu, is_moe=is_moe).rig
-        return np.array(list(models), dtype=np.intp), stacked_work(list(models.values()), self.quants, situation, rig)
+        rig, stacked = self._fleet(gpu, is_moe=is_moe).rig, list(models.values())
+        work = stacked_work(stacked, self.quants, situation, rig)
+        return [
+            (np.array(list(models), dtype=np.intp), stacked, work, LeastWholeLoads.of(stacked, self.quants, situation))
+        ]
 
     def _fleet(self, gpu: GpuRecord, *, is_moe: bool) -> Fleet:
         """Engines and memory of an accelerator that holds all of a model, for models without rules of their own."""

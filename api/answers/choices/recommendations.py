@@ -170,13 +170,10 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
     def laid_out() -> tuple[Judged, Ints]:
         # No bound on safe contexts: those of several users are counted in another way.
         free = replace(question, target=replace(question.target, context_tokens=None))
-        decode_tok_s = np.minimum(alone.pace.decode_tok_s, paces.decode_tok_s(gpu, question.slot, question.users))
-        holds = paces.may_hold(alone, question.slot, question.users)
-        most = replace(alone.pace, runs=holds, decode_tok_s=decode_tok_s)
+        most = paces.at_most(gpu, alone, question.slot, question.users)
         reach = Reach.of(
-            paces.table(question.slot), _limited(replace(alone, pace=most, whole=holds), free, wanted),
-            view.workloads[question.slot].spec, question.mode,
-        )  # fmt: skip
+            paces.table(question.slot), _limited(most, free, wanted), view.workloads[question.slot].spec, question.mode
+        )
         return leading(
             loads, reach, first, lambda own: _judge_models(view, paces, own, question, wanted), by_speed=by_speed
         )

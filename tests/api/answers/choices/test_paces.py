@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from api.answers.choices.paces import Paces, loaded, surely_held_tokens
+from api.catalog.fit_reads import FitReads
 from api.catalog.view import CatalogView
 from db.entries import specs
 from db.entries.files import Catalog
@@ -18,13 +21,38 @@ from estimator.types import CacheType
 from tests.support.catalogs import CATALOG
 
 
-def test_a_catalog_of_dense_models_alone_has_speeds(small_catalog: Catalog) -> None:
+def reads_of(view: CatalogView) -> FitReads:
+    """Reads that compute all."""
+    return cast(FitReads, SimpleNamespace(view=view))
+
+
+async def test_a_catalog_of_dense_models_alone_has_speeds(small_catalog: Catalog) -> None:
     models = {slug: entry for slug, entry in small_catalog.models.items() if entry["moe"] is None}
     assert 0 < len(models) < len(small_catalog.models)
     view = CatalogView(replace(small_catalog, models=models), None, Calibration.load())
-    speeds = Paces(view).decode_tok_s(view.gpu("rtx-4090"), 0, 4)
-    assert speeds.shape[0] == len(models)
-    assert np.isfinite(speeds).any()
+    paces, gpu = Paces(view), view.gpu("rtx-4090")
+    alone = await paces.of(reads_of(view), gpu, 0, 1)
+    most = paces.at_most(gpu, alone, 0, 4)
+    assert most.pace.decode_tok_s.shape[0] == len(models)
+    assert (most.pace.decode_tok_s < alone.pace.decode_tok_s).any()
+
+
+@pytest.mark.parametrize(
+    ("slug", "users"), [("h100-sxm5-80-gb", 32), ("rtx-4090", 8), ("apple-m4-pro-20c-48gb", 2), ("uhd-770", 4)]
+)
+async def test_several_users_have_no_more_than_is_known_before_they_are_laid_out(slug: str, users: int) -> None:
+    entries = dict(list(CATALOG.models.items())[::3])
+    view = CatalogView(replace(CATALOG, models=entries), None, Calibration.load())
+    paces, gpu, reads = Paces(view), view.gpu(slug), reads_of(view)
+    alone, own = await paces.of(reads, gpu, 1, 1), await paces.of(reads, gpu, 1, users)
+    most = paces.at_most(gpu, alone, 1, users)
+    holds = own.whole
+    assert not (holds & ~most.pace.runs).any()
+    # The limits are close: what may hold a model mostly does.
+    assert most.pace.runs.sum() < 1.2 * holds.sum()
+    assert (own.pace.decode_tok_s[holds] <= 1.00001 * most.pace.decode_tok_s[holds]).all()
+    assert (own.pace.ttft_ms[holds] >= 0.99999 * most.pace.ttft_ms[holds]).all()
+    assert (own.pace.drawback_points[holds] >= most.pace.drawback_points[holds]).all()
 
 
 @pytest.mark.parametrize("users", [2, 8, 32])
