@@ -23,6 +23,7 @@ from estimator.placement.layer_sums import ModelTables, model_tables
 from estimator.placement.placements import Placed, Placements, Rig
 from estimator.placement.search import place
 from estimator.quant_choice import (
+    WIDE_BITS,
     best_quants,
     broken,
     charged,
@@ -33,7 +34,7 @@ from estimator.quant_choice import (
     rewritten,
     unpaged,
 )
-from estimator.speed.coefficients import SpeedCoefficients
+from estimator.speed.coefficients import OF_SEVERAL, RANGES, SpeedCoefficients
 from estimator.speed.throughput import Pace, pace, speeds
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Flags, Floats, Ints
@@ -173,7 +174,7 @@ def outline(
     laid_out = _laid_out(model, gpus, quants, situations, hosts, calibration, overrides)
     tables, need, fleet, placed, coefficients = laid_out
     columns = {name: np.zeros(placed.status.shape, dtype=_COLUMNS[name]) for name in _OUTLINED}
-    for part, cells, own in _parts(placed, coefficients):
+    for part, cells, own in _parts(need, fleet.rig, placed, coefficients):
         paces = speeds(model, tables, need, fleet.rig, part, own)
         for name, values in zip(_OUTLINED, (paces.decode_tok_s, paces.ttft_ms, part.safe_context), strict=True):
             _write(columns[name], part, cells, values.astype(_COLUMNS[name]))
@@ -238,10 +239,11 @@ def assemble(
     status = grid(placed.status)
     usability, rating = (grid(columns.pop(name)) for name in ("usability", "rating"))
     running = status < verdict.DOES_NOT_FIT
-    wide = needlessly_wide(
-        tables.bits_per_weight[None, :, None], grid(columns["decode_tok_s"]), running & known[None, :, None]
+    eligible = (usability <= SLOWLY) & to_choose(running, known)
+    wide = np.flatnonzero(known & (tables.bits_per_weight >= WIDE_BITS))
+    eligible[:, wide] &= ~needlessly_wide(
+        tables.bits_per_weight[None, wide, None], grid(columns["decode_tok_s"])[:, wide], running[:, wide]
     )
-    eligible = (usability <= SLOWLY) & to_choose(running, known) & ~wide
     return FitBlock(
         available=fleet.available,
         engine=choices.engine,
@@ -296,7 +298,7 @@ def _columns(
 ) -> dict[str, NDArray[Any]]:
     """``_COLUMNS`` of all cells, (S, P); 0 where nothing runs."""
     columns = {name: np.zeros(placed.status.shape, dtype=dtype) for name, dtype in _COLUMNS.items()}
-    for part, cells, own in _parts(placed, coefficients):
+    for part, cells, own in _parts(need, rig, placed, coefficients):
         speeds = pace_of(model, tables, need, rig, part, own)
         for name, values in _values(part, speeds, retained, thresholds, model.training.least_thinking):
             _write(columns[name], part, cells, values)
@@ -304,24 +306,27 @@ def _columns(
 
 
 def _parts(
-    placed: Placements, coefficients: SpeedCoefficients
+    need: Needs, rig: Rig, placed: Placements, coefficients: SpeedCoefficients
 ) -> Iterator[tuple[Placed, NDArray[np.int64] | None, SpeedCoefficients]]:
     """Loads on the device, then split ones, each with its cells in a flat array (None: all) and its coefficients."""
     width = placed.status.shape[1]
+    alone = rig.count == 1 and all(situation.batch == 1 for situation in need.situations)
+    unread_of_one = OF_SEVERAL if alone else frozenset()
     for part in (placed.whole, placed.split):
         if part is not None and part.runs is not None and len(part.p) == width:
             yield part, None, coefficients
         elif part is not None:
-            yield part, part.s * width + part.p, coefficients.take(part.p)
+            # Gathering takes as long as the speeds: what no formula reads is left out.
+            unread = unread_of_one | (RANGES if part.runs is None and np.all(part.on_host > 0) else frozenset())
+            yield part, part.s * width + part.p, coefficients.take(part.p, unread)
 
 
 def _write(column: NDArray[Any], part: Placed, cells: NDArray[np.int64] | None, values: Any) -> None:
     """Put what the running cells of ``part`` have into an array of all cells, (S, P)."""
-    running = values if part.runs is None else values * part.runs
     if cells is None:
-        column[...] = running
+        np.multiply(values, part.runs, out=column, casting="unsafe")
     else:
-        column.ravel()[cells] = running
+        column.ravel()[cells] = values if part.runs is None else values * part.runs
 
 
 def _values(

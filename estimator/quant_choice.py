@@ -133,10 +133,18 @@ def best_quants(rating: Floats, eligible: Flags, custom: Floats) -> Flags:
     Among ``eligible`` ones that are rated alike the most customary one comes first (``custom``, one value a quant), then
     the best rated, then the first.
     """
-    behind = np.where(eligible, rating, _NEVER).max(axis=1, keepdims=True) - rating
-    # Ratings that count as alike differ by less than one.
-    rank = np.where(eligible & (behind <= ALIKE_POINTS), custom[None, :, None] - behind, _NEVER)
-    best = rank.argmax(axis=1)[:, None, :]
-    out = np.zeros(rank.shape, dtype=np.bool_)
-    np.put_along_axis(out, best, eligible.any(axis=1, keepdims=True), axis=1)
-    return out
+    # Few cells are eligible: each (situation, accelerator) is a group of them.
+    by_group = eligible.transpose(2, 0, 1)
+    out = np.zeros(by_group.shape, dtype=np.bool_)
+    group, quant = np.nonzero(by_group.reshape(-1, by_group.shape[2]))
+    if len(group):
+        begins = np.flatnonzero(np.diff(group, prepend=-1))
+        sizes = np.diff(begins, append=len(group))
+        rated = np.broadcast_to(rating, eligible.shape).transpose(2, 0, 1).reshape(-1, by_group.shape[2])[group, quant]
+        behind = np.repeat(np.maximum.reduceat(rated, begins), sizes) - rated
+        # Ratings that count as alike differ by less than one.
+        rank = np.where(behind <= ALIKE_POINTS, custom[quant] - behind, _NEVER)
+        best = np.flatnonzero(rank == np.repeat(np.maximum.reduceat(rank, begins), sizes))
+        best = best[np.diff(group[best], prepend=-1) > 0]
+        out.reshape(-1, by_group.shape[2])[group[best], quant[best]] = True
+    return out.transpose(1, 2, 0)

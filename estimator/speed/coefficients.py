@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -114,14 +115,20 @@ class SpeedCoefficients:
     stream_low: Any
     stream_high: Any
 
-    def take(self, pairs: NDArray[np.int64]) -> SpeedCoefficients:
-        """The coefficients of cells, gathered by index of their pair."""
-        return SpeedCoefficients(
-            *(value if np.ndim(value) == 0 else value[pairs] for value in (getattr(self, name) for name in _FIELDS))
-        )
+    def take(self, pairs: NDArray[np.int64], unread: frozenset[str] = frozenset()) -> SpeedCoefficients:
+        """The coefficients of cells, gathered by index of their pair; NaN for those that are ``unread``."""
+        return SpeedCoefficients(*(
+            value if np.ndim(value) == 0 else math.nan if name in unread else value[pairs]
+            for name, value in ((name, getattr(self, name)) for name in _FIELDS)
+        ))  # fmt: skip
 
 
 _FIELDS = tuple(field.name for field in fields(SpeedCoefficients))
+#: Fields that only several streams or devices read, and those that only loads on a device alone do.
+OF_SEVERAL = frozenset(name for name in _FIELDS if name.startswith("stream_")) | {
+    "pipelines", "peer_bytes_s", "direct", "seen", "decode_shift", "prefill_shift",
+}  # fmt: skip
+RANGES = frozenset({"decode_low", "decode_high", "prefill_low", "prefill_high", "decode_depth", "prefill_depth"})
 
 
 def depth_log(depth_tokens: Any) -> Any:

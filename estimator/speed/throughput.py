@@ -85,7 +85,6 @@ def pace(
     """:func:`speeds` with their ranges."""
     several = rig.count > 1
     cells = speeds(model, tables, need, rig, placed, coef, watch)
-    decode_width, prefill_width = widths(cells.step.depth_tokens, cells.work.depth_tokens, coef)
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     if several:
         coef = replace(coef, **ranges_of(coef))
@@ -93,14 +92,21 @@ def pace(
     shared = True if several else offloaded
     if np.any(cells.step.batch > 1):
         coef = replace(coef, **stream_ranges(cells.step, coef))
+    # The range of a split load was set on rows of all depths as they are.
+    ends = coef.offload_decode_low, coef.offload_decode_high, coef.offload_prefill_low, coef.offload_prefill_high
+    if not np.all(offloaded):
+        decode_width, prefill_width = widths(cells.step.depth_tokens, cells.work.depth_tokens, coef)
+        low, high = coef.decode_low * decode_width, coef.decode_high * decode_width
+        whole = low, high, coef.prefill_low * prefill_width, coef.prefill_high * prefill_width
+        ends = tuple(_where(offloaded, *pair) for pair in zip(ends, whole, strict=True))
+    decode_low, decode_high, prefill_low, prefill_high = ends
     return Pace(
         decode_tok_s=cells.decode_tok_s,
-        # The range of a split load was set on rows of all depths as they are.
-        decode_low=_where(offloaded, coef.offload_decode_low, coef.decode_low * decode_width),
-        decode_high=_where(offloaded, coef.offload_decode_high, coef.decode_high * decode_width),
+        decode_low=decode_low,
+        decode_high=decode_high,
         prefill_tok_s=cells.prefill_tok_s,
-        prefill_low=_where(offloaded, coef.offload_prefill_low, coef.prefill_low * prefill_width),
-        prefill_high=_where(offloaded, coef.offload_prefill_high, coef.prefill_high * prefill_width),
+        prefill_low=prefill_low,
+        prefill_high=prefill_high,
         ttft_ms=cells.ttft_ms,
         decode_evidence=_where(shared, np.maximum(coef.decode_evidence, CALIBRATED), coef.decode_evidence),
         prefill_evidence=_where(shared, np.maximum(coef.prefill_evidence, CALIBRATED), coef.prefill_evidence),
