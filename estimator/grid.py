@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -276,13 +277,23 @@ def _recommended(
     """The best of the ``eligible`` quantizations by their rating and their drawbacks: GPUs x quants x workloads."""
     lost = nats.min(axis=1)
     native = native_quants(choices.quants, model.training.native_bits, lost)
-    eligible = eligible & ~rewritten(eligible, native[None, :, None], lost[None, :, None], axis=1)
-    charged = rating - drawbacks(
-        status == verdict.FITS_TIGHTLY,
-        status == verdict.FITS_WITH_OFFLOAD,
-        unpaged(choices.quants, choices.gpus)[:, :, None],
-    )
-    return best_quants(charged, eligible, np.array([customary(quant) for quant in choices.quants]))
+    if native.any():
+        eligible = eligible & ~rewritten(eligible, native[None, :, None], lost[None, :, None], axis=1)
+    is_unpaged, custom = _of_choices(choices)
+    charges = drawbacks(status == verdict.FITS_TIGHTLY, status == verdict.FITS_WITH_OFFLOAD, is_unpaged[:, :, None])
+    return best_quants(rating - charges, eligible, custom)
+
+
+def _of_choices(choices: EngineChoices) -> tuple[Flags, Floats]:
+    """Which pairs serve people without paged memory, and how customary each quant is; for as long as the choices are held."""
+    known = _kept_choices.get(choices)
+    if known is None:
+        custom = np.array([customary(quant) for quant in choices.quants])
+        known = _kept_choices[choices] = unpaged(choices.quants, choices.gpus), custom
+    return known
+
+
+_kept_choices: WeakKeyDictionary[EngineChoices, tuple[Flags, Floats]] = WeakKeyDictionary()
 
 
 def _columns(

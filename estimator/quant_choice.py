@@ -112,10 +112,12 @@ def native_quants(quants: Sequence[Quant], native_bits: float, nats: Floats) -> 
 
     Those of as many whole bits are alike: parts of a file that have more do not make another format of it.
     """
+    if native_bits >= _NARROW_BITS:
+        return np.zeros(len(quants), dtype=np.bool_)
     away = np.abs(np.round([quant.nominal_bits for quant in quants]) - round(native_bits))
     forms = [form_of(quant) for quant in quants]
     trained = np.array([form is not None and form.family in _TRAINED_IN for form in forms], dtype=np.bool_)
-    trained &= (np.asarray(nats) == 0) & (native_bits < _NARROW_BITS)
+    trained &= np.asarray(nats) == 0
     return np.asarray(trained & (away == away[trained].min(initial=np.inf)))
 
 

@@ -36,9 +36,9 @@ def names_of(is_moe: bool, backend: str, engine: str | None) -> tuple[str, ...]:
 def range_ends(stated_ranges: Mapping[str, Any], choices: EngineChoices) -> NDArray[np.float64]:
     """Log ends of the range of each pair in each stratum, shape (2, strata, pairs)."""
     out = np.zeros((2, len(STRATA), choices.engine.size))
-    stacks = np.stack([choices.engine.ravel(), choices.backend.ravel()], axis=1)
-    distinct, place = np.unique(stacks, axis=0, return_inverse=True)
-    codes = [(int(engine), int(backend)) for engine, backend in distinct]
+    stacks = choices.engine.ravel().astype(np.int64) * 256 + choices.backend.ravel()
+    distinct, place = np.unique(stacks, return_inverse=True)
+    codes = [divmod(stack, 256) for stack in distinct.tolist()]
     for k, stratum in enumerate(STRATA):
         stated = stated_ranges[stratum]
         size = {

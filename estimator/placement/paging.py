@@ -5,7 +5,7 @@ Shapes: S situations, P pairs of device and quant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +50,10 @@ class Paging:
     def cache(self, other: Floats) -> Floats:
         """Bytes on all devices at the contexts that are held (S, P), and ``other`` where another engine runs."""
         out = np.array(np.broadcast_to(other, (len(self.situations), len(self.pairs))))
-        for s, step, at in self._alike():
-            context = np.array([float(self.situations[s].held_tokens)])
-            out[s, at] = np.ceil(self._bytes(s, step, context)[0])
+        for situations, step, at in self._alike():
+            contexts = np.array([float(self.situations[s].held_tokens) for s in situations])
+            for s, held in zip(situations, np.ceil(self._bytes(situations[0], step, contexts)), strict=True):
+                out[s, at] = held
         return out
 
     def safe_context(self, room: Floats, p: Ints, other: Floats) -> Floats:
@@ -61,19 +62,23 @@ class Paging:
         limit = self.model.context_tokens or UNKNOWN_CONTEXT_LIMIT
         page = _PAGE_TOKENS * -(-limit // (_PAGE_TOKENS * _MAX_PAGES))
         pages = np.arange(1.0, limit // page + 1) * page
-        for s, step, at in self._alike():
-            mine = at[p]
-            held = np.searchsorted(self._bytes(s, step, pages), room[s, mine], side="right")
-            planned = min(self.situations[s].context_tokens, limit)
-            out[s, mine] = np.maximum(held * float(page), planned)
+        for situations, step, at in self._alike():
+            mine, held = np.flatnonzero(at[p]), self._bytes(situations[0], step, pages)
+            for s in situations:
+                count = np.searchsorted(held, room[s, mine], side="right")
+                planned = min(self.situations[s].context_tokens, limit)
+                out[s, mine] = np.maximum(count * float(page), planned)
         return out
 
-    def _alike(self) -> Any:
-        """Situation, tokens of a step, and the pairs (P,) that share both."""
+    def _alike(self) -> Iterator[tuple[list[int], int, Flags]]:
+        """Situations whose caches differ in length alone, tokens of a step, and the pairs (P,) that take them."""
+        alike: dict[Any, list[int]] = {}
+        for s, situation in enumerate(self.situations):
+            alike.setdefault((situation.cache, situation.batch), []).append(s)
         for step in np.unique(self.steps[self.pairs]):
             at = self.pairs & (self.steps == step)
-            for s in range(len(self.situations)):
-                yield s, int(step), at
+            for situations in alike.values():
+                yield situations, int(step), at
 
     def _bytes(self, s: int, step: int, context: Floats) -> Floats:
         """Bytes on all devices of all streams at ``context`` tokens each; a replica serves its part of the streams."""
