@@ -335,6 +335,7 @@ def _parts(
 def _write(column: NDArray[Any], part: Placed, cells: NDArray[np.int64] | None, values: Any) -> None:
     """Put what the running cells of ``part`` have into an array of all cells, (S, P)."""
     if cells is None:
+        assert part.runs is not None
         np.multiply(values, part.runs, out=column, casting="unsafe")
     else:
         column.ravel()[cells] = values if part.runs is None else values * part.runs

@@ -7,7 +7,7 @@ import pytest
 
 from db.entries import specs
 from estimator.judgement.choice import frontier, ranked, tiers
-from estimator.quant_choice import CHARGES, charged, customary, needlessly_wide
+from estimator.quant_choice import ALIKE_POINTS, CHARGES, best_quants, charged, customary, needlessly_wide
 from estimator.types import OperatingMode
 from tests.support.catalogs import CATALOG
 
@@ -78,3 +78,18 @@ def test_tiers_count_from_the_best_and_have_every_letter() -> None:
     letters = tiers(np.array([70.0, 40.0, 72.0, 66.0, 71.0]))
     assert letters == {"S": [2, 4, 0], "A": [3], "B": [], "C": [], "D": [], "F": [1]}
     assert set(tiers(np.array([]))) == set(letters)
+
+
+def test_the_most_customary_of_the_best_rated_quants_is_chosen() -> None:
+    rng, chosen = np.random.default_rng(8), 0
+    ratings, custom = rng.choice([40.0, 40.2, 41.0, 43.5], (9, 6, 4)), np.array([1.0, 3.0, 3.0, 0.0, 2.0, 3.0])
+    eligible = rng.random(ratings.shape) < 0.4
+    best = best_quants(ratings, eligible, custom)
+    for g, s in np.ndindex(9, 4):
+        able = [q for q in range(6) if eligible[g, q, s]]
+        top = max((ratings[g, q, s] for q in able), default=0.0)
+        alike = [q for q in able if top - ratings[g, q, s] <= ALIKE_POINTS]
+        wanted = sorted(alike, key=lambda q: (-custom[q], -ratings[g, q, s], q))[:1]
+        assert np.flatnonzero(best[g, :, s]).tolist() == wanted
+        chosen += len(wanted)
+    assert 0 < chosen < 36
