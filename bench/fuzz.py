@@ -1,20 +1,25 @@
-"""Random requests against a running server: `python -m bench.fuzz [--documents N] [--seed N]`.
+"""Random requests against a running server: `python -m bench.fuzz [--documents N] [--seed N] [--recompute]`.
 
 ``tests.support.grammar`` writes requests from the schema. The bench sends them over several connections to one API process
 over PostgreSQL with the whole table. No answer may be 5xx or INTERNAL, and the log may hold no trace; the bench prints each
 wrong answer as it arrives. It compares the memory after the last request with the memory after half of them, which filled
 the caches: the ratio may be 1.1 at most. It reads memory at rest, after the server has returned freed memory to the system.
+With ``--recompute``, workers compute and publish everything anew, again and again, while the requests are sent.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -22,7 +27,7 @@ from graphql import build_schema
 
 from api.graphql.core.ids import encode_id
 from api.server.malloc import EVERY_S
-from bench.support.serving import Server, api_argv, published_database, start_server
+from bench.support.serving import Repeated, Server, api_argv, published_database, start_server
 from db.entries.files import load_catalog
 from tests.support.grammar import Grammar, names_of
 
@@ -126,6 +131,21 @@ def written_grammar(seed: int) -> Grammar:
     return Grammar(schema, seed, names_of(models[::20], gpus[::20], quants, ids))
 
 
+@contextlib.contextmanager
+def recomputing(environment: Mapping[str, str]) -> Iterator[None]:
+    """Compute and publish everything anew, again and again. Raises RuntimeError when no run was published."""
+    ended = threading.Event()
+    runs = Repeated(ended, [sys.executable, "-m", "api.cli", "recompute", "--all"], {**os.environ, **environment})
+    try:
+        yield
+    finally:
+        ended.set()
+        published = runs.join_and_count()
+        print(f"  runs published beside the requests: {published}")
+    if not published:
+        raise RuntimeError("no run was published beside the requests")
+
+
 def main(arguments: list[str]) -> int:
     """Returns 1 when an answer, the log or the memory breaks a bar."""
     parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description=(__doc__ or "").partition("\n")[0])
@@ -133,7 +153,9 @@ def main(arguments: list[str]) -> int:
         "--documents", type=int, default=DOCUMENTS, help="how many requests to send (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1, help="the seed of the requests (default: %(default)s)")
+    parser.add_argument("--recompute", action="store_true", help="compute and publish everything anew meanwhile")
     options = parser.parse_args(arguments)
+    beside = recomputing if options.recompute else contextlib.nullcontext
     count = options.documents
     grammar = written_grammar(options.seed)
     with tempfile.TemporaryDirectory(prefix="fitgraph-bench-") as name, published_database(Path(name)) as url:
@@ -144,10 +166,12 @@ def main(arguments: list[str]) -> int:
             start = server.memory_bytes()
             print(f"fuzz: {count:,} requests with seed {options.seed}", flush=True)
             findings = Findings()
-            asyncio.run(send(server, grammar, count // 2, findings))
+            with beside(environment):
+                asyncio.run(send(server, grammar, count // 2, findings))
             time.sleep(REST_S)
             before = server.memory_bytes()
-            asyncio.run(send(server, grammar, count - count // 2, findings))
+            with beside(environment):
+                asyncio.run(send(server, grammar, count - count // 2, findings))
             time.sleep(REST_S)
             after = server.memory_bytes()
             log = server.log()
