@@ -6,19 +6,24 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from itertools import product
 from typing import TypeAlias, TypeVar
 
+from api.answers.choices.machine import Machine
+from api.answers.choices.models import Question as MachineQuestion
+from api.answers.choices.models import preferred
 from api.answers.questions import answerer_of
 from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import GpuRecord, ModelRecord, QuantRecord
+from api.catalog.view import CatalogView
 from api.errors import ApiError
 from db.fits.cells import AnyCell, AnyLoad, AnySpeed
 from db.fits.layout import SLOTS
 from db.fits.packing import shown
 from estimator.fit_facts import RUNNING, FitFacts
-from estimator.types import Estimate, WorkloadKind
+from estimator.types import Estimate, OperatingMode, WorkloadKind
 
 R = TypeVar("R")
 #: Dollars of the measure of value.
@@ -46,6 +51,7 @@ class Question:
     gpus: Sequence[str]
     #: Empty: the recommended one of each pairing.
     quants: Sequence[str] = ()
+    #: Empty: the number that the name of each accelerator states, else one.
     gpu_counts: Sequence[int] = ()
     #: Empty: what the workload needs.
     context_tokens: Sequence[int] = ()
@@ -73,6 +79,11 @@ class Column:
     error: ApiError | None = None
     cell: AnyCell | None = None
     plan: FitFacts | None = None
+
+    @property
+    def machine(self) -> str:
+        """Name of the machine; empty for an unknown one."""
+        return "" if self.gpu is None else named_machine(self.gpu, self.gpu_count)
 
     @property
     def is_plain(self) -> bool:
@@ -139,6 +150,11 @@ _MEASURES: tuple[tuple[Measure, str, bool, _Read], ...] = (
 )
 
 
+def named_machine(gpu: GpuRecord, count: int) -> str:
+    """Accelerators as people say it: "2 x RTX 3090"."""
+    return gpu.name if count == 1 else f"{count} x {gpu.name}"
+
+
 async def compare(reads: FitReads, question: Question) -> Comparison:
     """Setups side by side; one statement reads the published ones. A column without an answer has its own error."""
     columns = list(_columns(reads, question))
@@ -146,7 +162,7 @@ async def compare(reads: FitReads, question: Question) -> Comparison:
     await _choose(reads, wanted, question.workload)
     planned = [column for column in wanted if column.error is None and not column.is_plain]
     if planned:
-        await search(_plan, reads, planned, question.workload)
+        await search(_plan, reads, planned, question)
     setups = [_running(column) for column in columns]
     chosen = [place for place, column in enumerate(columns) if column.quant is not None]
     differ = len({columns[place].quant for place in chosen}) > 1 and not question.quants
@@ -156,13 +172,22 @@ async def compare(reads: FitReads, question: Question) -> Comparison:
 def _columns(reads: FitReads, question: Question) -> Iterator[Column]:
     view = reads.view
     models = [_resolved(view.model, name) for name in question.models]
-    gpus = [_resolved(view.gpu, name) for name in question.gpus]
+    machines = [_machine(view, name, counted=bool(question.gpu_counts)) for name in question.gpus]
     quants = [_resolved(view.quant, name) for name in question.quants]
-    counts, contexts = question.gpu_counts or (1,), question.context_tokens or (None,)
-    for (model, first), (gpu, second), (quant, third), count, context in product(
-        models, gpus, quants or [(None, None)], counts, contexts
+    contexts = question.context_tokens or (None,)
+    for (model, first), (gpu, stated, second), (quant, third), count, context in product(
+        models, machines, quants or [(None, None)], question.gpu_counts or (1,), contexts
     ):
-        yield Column(model, gpu, quant, count, context, error=first or second or third)
+        yield Column(model, gpu, quant, count * stated, context, error=first or second or third)
+
+
+def _machine(view: CatalogView, name: str, *, counted: bool) -> tuple[GpuRecord | None, int, ApiError | None]:
+    """An accelerator and how many of it a name states, else one; a number in a name is an error where it is ``counted``."""
+    if counted:
+        gpu, error = _resolved(view.gpu, name)
+        return gpu, 1, error
+    meaning, error = _resolved(partial(view.meaning, "gpu"), name)
+    return (None, 1, error) if meaning is None else (view.by_slug("gpu", meaning.slug), meaning.count or 1, None)
 
 
 def _resolved(resolve: Callable[[str], R], name: str) -> tuple[R | None, ApiError | None]:
@@ -196,19 +221,23 @@ async def _compute(reads: FitReads, column: Column, workload: WorkloadKind) -> N
         column.error = error
 
 
-def _plan(reads: FitReads, columns: Sequence[Column], workload: WorkloadKind) -> None:
+def _plan(reads: FitReads, columns: Sequence[Column], question: Question) -> None:
     """Answer the columns that no run computes."""
     answerer = reads.view.derived(answerer_of)
     for column in columns:
         column.cell = None
         if column.model is None or column.gpu is None or column.quant is None:
             continue
+        if column.gpu_count > 1 and not question.quants:
+            best = _best_quant(reads.view, column.model, column.gpu, column.gpu_count, question.workload)
+            # The choice for one of them stands where there is no better one.
+            column.quant = column.quant if best is None else reads.view.quant(best)
         asked = {
             "model": column.model.slug,
             "gpu": column.gpu.slug,
             "quant": column.quant.slug,
             "gpu_count": column.gpu_count,
-            "workload": workload.value,
+            "workload": question.workload.value,
         }
         if column.context_tokens is not None:
             asked["context_tokens"] = column.context_tokens
@@ -216,6 +245,18 @@ def _plan(reads: FitReads, columns: Sequence[Column], workload: WorkloadKind) ->
             column.plan = answerer.answer(asked).facts
         except ApiError as error:
             column.error = error
+
+
+def _best_quant(
+    view: CatalogView, model: ModelRecord, gpu: GpuRecord, count: int, workload: WorkloadKind
+) -> str | None:
+    """Slug of the quantization to take on several accelerators; None where none comes near a usable speed."""
+    machine = Machine((gpu.accelerator,) * count, view.host_of(gpu))
+    use = next(record.spec for record in view.workloads if record.spec.kind is workload)
+    asked = MachineQuestion(machine, use, OperatingMode.BALANCED)
+    sides = [(model.slug, quant.slug) for quant in view.precomputed_quants]
+    best = preferred(view.catalog, view.calibration, asked, sides)
+    return None if best is None else best[1]
 
 
 def _running(column: Column) -> _Running | None:

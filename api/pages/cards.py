@@ -21,11 +21,11 @@ _CHARACTER_WIDTH = 6.6
 def card(pair: Pair, base_url: str) -> dict[str, Any]:
     fit = pair.chosen
     answers, estimate = Answers(fit), fit.estimate
-    numbers = [("Decode", decode_words(fit)), ("First token", ttft_words(fit))]
+    numbers = [("Decode", decode_words(fit.estimate)), ("First token", ttft_words(fit.estimate))]
     if fit.is_supported:
         total, usable = estimate.memory.total_bytes, estimate.memory.usable_bytes
         numbers.append(("Memory", f"{gib(total).removesuffix(' GiB')} / {gib(usable)}"))
-    numbers.append(("Context", context_words(fit)))
+    numbers.append(("Context", context_words(fit.estimate)))
     return {
         "model_name": fit.model.name,
         "gpu_name": fit.gpu.name,
@@ -33,7 +33,7 @@ def card(pair: Pair, base_url: str) -> dict[str, Any]:
         "workload_name": fit.workload.name,
         "headline": answers.headline,
         "grade": estimate.grade,
-        "tone": tone(fit),
+        "tone": tone(fit.estimate),
         "numbers": numbers,
         "page_url": base_url + answers.page_path(),
     }
@@ -50,5 +50,5 @@ def badge(fit: FitRecord) -> dict[str, Any]:
         "left": left,
         "right": right,
         "width": left + right,
-        "colour": _COLOURS[tone(fit)],
+        "colour": _COLOURS[tone(fit.estimate)],
     }

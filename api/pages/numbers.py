@@ -21,15 +21,19 @@ _BAR = 1000.0
 def numbers(fit: FitRecord, answers: Answers) -> list[tuple[str, str, str]]:
     """Name, value and remark of each number."""
     estimate = fit.estimate
-    rows = [("Fit", fit_words(fit), "")]
+    rows = [("Fit", fit_words(fit.estimate), "")]
     if estimate.decode is not None:
         decode = estimate.decode
         rows.append(
-            ("Decode", decode_words(fit), f"{pace(decode.low)} to {pace(decode.high)}, {_EVIDENCE[decode.evidence]}")
+            (
+                "Decode",
+                decode_words(fit.estimate),
+                f"{pace(decode.low)} to {pace(decode.high)}, {_EVIDENCE[decode.evidence]}",
+            )
         )
     if estimate.ttft_ms is not None:
         prompt = fit.workload.spec.prompt_tokens
-        rows.append(("First token after", ttft_words(fit), f"for a prompt of {prompt:,} tokens"))
+        rows.append(("First token after", ttft_words(fit.estimate), f"for a prompt of {prompt:,} tokens"))
     elif estimate.decode is not None:
         rows.append(("First token after", "unknown", "the catalog has no arithmetic rate of this device"))
     if estimate.prefill is not None:

@@ -72,7 +72,7 @@ def result_page(pair: Pair, base_url: str) -> dict[str, Any]:
         "notes": pair.notes,
         "capacity": first_upper(answers.capacity_message),
         "grade": grade(answers.mode_score(pair.mode)),
-        "tone": tone(fit),
+        "tone": tone(fit.estimate),
         "path": page_path,
         "image": f"/preview/{pair_slug(fit.model.slug, fit.gpu.slug)}.png",
         "oembed_url": oembed_url(base_url, answers, "json"),
@@ -188,7 +188,7 @@ def badge_value(fit: FitRecord) -> str:
     """The right half of the badge: grade and speed, or the status when nothing runs."""
     if fit.estimate.decode is None:
         return STATUS_WORDS[fit.cell.status]
-    return f"{fit.estimate.grade} · {decode_words(fit)} · {fit.quant.name}"
+    return f"{fit.estimate.grade} · {decode_words(fit.estimate)} · {fit.quant.name}"
 
 
 def graphql_query(fit: FitRecord) -> str:
@@ -252,8 +252,8 @@ def _workload_row(pair: Pair, fit: FitRecord) -> dict[str, Any]:
         "href": _link(pair, fit),
         "chosen": fit.workload is pair.chosen.workload,
         **_row(fit),
-        "ttft": ttft_words(fit),
-        "context": context_words(fit),
+        "ttft": ttft_words(fit.estimate),
+        "context": context_words(fit.estimate),
     }
 
 
@@ -286,9 +286,9 @@ def _unpublished(pair: Pair) -> str:
 def _row(fit: FitRecord) -> dict[str, str]:
     return {
         "grade": fit.estimate.grade,
-        "status": short_fit_words(fit),
-        "tone": tone(fit),
-        "decode": decode_words(fit),
+        "status": short_fit_words(fit.estimate),
+        "tone": tone(fit.estimate),
+        "decode": decode_words(fit.estimate),
     }
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.catalog.fits import FitRecord
 from estimator.advice.amounts import duration, gib, pace
 from estimator.advice.explain import LimitCode
 from estimator.calibration.loss import CapabilityLoss
 from estimator.judgement.market import PriceKind
 from estimator.structure.context import METHOD_NAMES, context_extension
-from estimator.types import OperatingMode, Status
+from estimator.types import Estimate, OperatingMode, Status
 from estimator.usability import Usability
 from estimator.verdict import word_of
 
@@ -47,24 +46,24 @@ LIMIT_WORDS = {
 PART_WORDS = {"decode": "speed", "ttft": "wait", "context": "context", "quality": "quality", "headroom": "headroom"}
 
 
-def tone(fit: FitRecord) -> str:
+def tone(estimate: Estimate) -> str:
     """Colour of a fit, by whether it can be used."""
-    return TONES[word_of(fit.cell.score)]
+    return TONES[word_of(estimate.score)]
 
 
-def fit_words(fit: FitRecord) -> str:
+def fit_words(estimate: Estimate) -> str:
     """The status of a fit, with the system memory that its offload needs."""
-    text = STATUS_WORDS[fit.cell.status]
-    if fit.cell.status is Status.FITS_WITH_OFFLOAD:
-        return f"{text} ({gib(fit.estimate.memory.host_bytes)} of system memory)"
+    text = STATUS_WORDS[estimate.status]
+    if estimate.status is Status.FITS_WITH_OFFLOAD:
+        return f"{text} ({gib(estimate.memory.host_bytes)} of system memory)"
     return text
 
 
-def short_fit_words(fit: FitRecord) -> str:
+def short_fit_words(estimate: Estimate) -> str:
     """The status as a table has room for it."""
-    if fit.cell.status is Status.FITS_WITH_OFFLOAD:
-        return f"offloads {gib(fit.estimate.memory.host_bytes)}"
-    return STATUS_WORDS[fit.cell.status]
+    if estimate.status is Status.FITS_WITH_OFFLOAD:
+        return f"offloads {gib(estimate.memory.host_bytes)}"
+    return STATUS_WORDS[estimate.status]
 
 
 def percent(share: float) -> str:
@@ -77,21 +76,21 @@ def signed(value: float, decimals: int = 0) -> str:
     return f"{value:+,.{decimals}f}".replace("-", "−")
 
 
-def decode_words(fit: FitRecord) -> str:
+def decode_words(estimate: Estimate) -> str:
     """Decode speed or a dash."""
-    decode = fit.estimate.decode
+    decode = estimate.decode
     return "–" if decode is None else pace(decode.value)
 
 
-def ttft_words(fit: FitRecord) -> str:
+def ttft_words(estimate: Estimate) -> str:
     """Time to first token or a dash."""
-    ttft_ms = fit.cell.ttft_ms
+    ttft_ms = estimate.ttft_ms
     return "–" if ttft_ms is None else duration(ttft_ms)
 
 
-def context_words(fit: FitRecord) -> str:
+def context_words(estimate: Estimate) -> str:
     """Safe context in tokens or a dash when nothing runs."""
-    return f"{fit.cell.safe_context_tokens:,}" if fit.estimate.decode is not None else "–"
+    return f"{estimate.safe_context_tokens:,}" if estimate.decode is not None else "–"
 
 
 #: Words for a loss of fewer points of capability; a score of one half falls by about 2 % of the benchmark a point.

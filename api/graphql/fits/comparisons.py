@@ -82,12 +82,14 @@ class ComparisonWarning:
 )
 class ComparisonInput:
     models: list[str] = strawberry.field(description="Models, by slug or alias.")
-    gpus: list[str] = strawberry.field(description="Accelerators, by slug or alias.")
+    gpus: list[str] = strawberry.field(
+        description='Accelerators, by slug or alias, or several equal ones as "2x rtx-3090".'
+    )
     quants: list[str] | None = strawberry.field(
         default=None, description="Quantizations, by slug or alias; the recommended one of each pairing when left out."
     )
     gpu_counts: list[int] | None = strawberry.field(
-        default=None, description="Equal accelerators in a setup; 1 when left out."
+        default=None, description="Equal accelerators in a setup; what the name of each states when left out, else 1."
     )
     context_tokens: list[int] | None = strawberry.field(
         default=None, description="Contexts to allocate, tokens; what the workload needs when left out."

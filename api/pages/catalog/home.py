@@ -93,9 +93,9 @@ async def _example(reads: FitReads, model_slug: str, gpu_slug: str) -> dict[str,
         "model": model.name,
         "gpu": gpu.name,
         "quant": fit.quant.name,
-        "decode": decode_words(fit),
+        "decode": decode_words(fit.estimate),
         "word": WORDS[word_of(fit.cell.score)],
-        "tone": tone(fit),
+        "tone": tone(fit.estimate),
         "href": f"/can/{pair_slug(model.slug, gpu.slug)}",
     }
 

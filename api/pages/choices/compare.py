@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.answers.comparisons import Column, Comparison, Measure, Question, Row, compare
-from api.answers.story import Answers, pair_slug
+from api.answers.comparisons import Column, Comparison, Measure, Question, Row, compare, named_machine
+from api.answers.story import Answers, PlanAnswers
 from api.catalog.fit_reads import FitReads
 from api.catalog.fits import FitRecord
 from api.catalog.view import CatalogView
@@ -42,7 +42,8 @@ async def compare_page(request: Request, reads: FitReads, base_url: str) -> Resp
     models, gpus = asked.texts("model", MOST), asked.texts("gpu", MOST)
     workload = workload_of(asked, view)
     # Names are read before anything is computed, so that a wrong one is an error with links.
-    slugs = [view.model(name).slug for name in models], [view.gpu(name).slug for name in gpus]
+    slugs = [view.model(name).slug for name in models]
+    machines = [_machine(view, name) for name in gpus]
     values: dict[str, Any] = {
         "models": [*models, *[""] * (MOST - len(models))],
         "gpus": [*gpus, *[""] * (MOST - len(gpus))],
@@ -55,8 +56,8 @@ async def compare_page(request: Request, reads: FitReads, base_url: str) -> Resp
         "differ": False,
     }
     if models and gpus:
-        comparison = await compare(reads, Question(*slugs, workload=workload.spec.kind))
-        values |= _shown(view, comparison, *slugs)
+        comparison = await compare(reads, Question(slugs, gpus, workload=workload.spec.kind))
+        values |= _shown(view, comparison, slugs, machines, workload.slug)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Compare", "/compare"))
     return html("choices/compare.html", values, base_url, "/compare")
 
@@ -67,12 +68,20 @@ def _sample(view: CatalogView) -> str:
     return f"/compare?{urlencode(_SAMPLE, doseq=True)}" if known else ""
 
 
-def _shown(view: CatalogView, comparison: Comparison, models: list[str], gpus: list[str]) -> dict[str, Any]:
+def _machine(view: CatalogView, text: str) -> tuple[str, str]:
+    """Name and address of a machine, which may be several accelerators. Raises NotFoundError."""
+    meaning = view.meaning("gpu", text)
+    return named_machine(view.gpu(meaning.slug), meaning.count or 1), f"/gpu/{meaning.slug}"
+
+
+def _shown(
+    view: CatalogView, comparison: Comparison, models: list[str], machines: list[tuple[str, str]], use: str
+) -> dict[str, Any]:
     best = {row.measure: row.winner for row in comparison.rows}
-    cells = [_cell(view, column, place, best) for place, column in enumerate(comparison.columns)]
-    wide = len(gpus)
+    cells = [_cell(view, column, place, best, use) for place, column in enumerate(comparison.columns)]
+    wide = len(machines)
     return {
-        "columns": [(view.gpu(slug).name, f"/gpu/{slug}") for slug in gpus],
+        "columns": machines,
         "rows": [
             (view.model(slug).name, f"/model/{slug}", cells[wide * at : wide * (at + 1)])
             for at, slug in enumerate(models)
@@ -87,21 +96,28 @@ def _shown(view: CatalogView, comparison: Comparison, models: list[str], gpus: l
     }
 
 
-def _cell(view: CatalogView, column: Column, place: int, best: dict[Measure, int | None]) -> dict[str, Any]:
-    if column.cell is None or column.model is None or column.gpu is None:
+def _cell(view: CatalogView, column: Column, place: int, best: dict[Measure, int | None], use: str) -> dict[str, Any]:
+    answers: PlanAnswers
+    if column.model is None or column.gpu is None or column.quant is None or (column.cell or column.plan) is None:
         return {"problem": column.error.message if column.error else "No engine runs it here."}
-    fit = FitRecord(view, column.cell)
-    limits = Answers(fit).limits
-    chosen = urlencode({"quant": fit.quant.slug, "workload": fit.workload.slug})
+    if column.plan is not None:
+        answers = PlanAnswers(view, column.plan)
+        asked = {"model": column.model.slug, "gpu": column.gpu.slug, "count": column.gpu_count, "people": 1}
+        href = f"/serve?{urlencode({**asked, 'workload': use, 'quant': column.quant.slug})}"
+    else:
+        assert column.cell is not None
+        answers = of_fit = Answers(FitRecord(view, column.cell))
+        href = of_fit.page_path()
+    estimate, limits = answers.facts.estimate, answers.limits
     return {
         "problem": "",
-        "href": f"/can/{pair_slug(column.model.slug, column.gpu.slug)}?{chosen}",
-        "decode": decode_words(fit),
-        "ttft": ttft_words(fit),
-        "quant": fit.quant.name,
-        "grade": fit.estimate.grade,
-        "status": short_fit_words(fit),
-        "tone": tone(fit),
+        "href": href,
+        "decode": decode_words(estimate),
+        "ttft": ttft_words(estimate),
+        "quant": column.quant.name,
+        "grade": estimate.grade,
+        "status": short_fit_words(estimate),
+        "tone": tone(estimate),
         "limit": LIMIT_WORDS[limits[0].code].lower() if limits else "nothing",
         "fastest": best.get(Measure.DECODE) == place,
         "first": best.get(Measure.TTFT) == place,
@@ -123,8 +139,8 @@ def _winner(comparison: Comparison, row: Row, name: str, text: Callable[[float],
     others = [place for place, delta in enumerate(row.deltas) if delta is not None and place != row.winner]
     by_delta = sorted(others, key=lambda place: abs(row.deltas[place] or 0.0))
     # Price and power are of the machine: its other models have the same.
-    best = comparison.columns[row.winner].gpu
-    by_delta = [place for place in by_delta if not machine or comparison.columns[place].gpu is not best]
+    best = comparison.columns[row.winner].machine
+    by_delta = [place for place in by_delta if not machine or comparison.columns[place].machine != best]
     # Differences that no digit shows are none to a reader.
     equals = [place for place in by_delta if text(row.values[place] or 0.0) == text(value)]
     reason = ""
@@ -144,12 +160,12 @@ def _winner(comparison: Comparison, row: Row, name: str, text: Callable[[float],
 def _names(comparison: Comparison, places: list[int], *, of_machine: bool) -> str:
     """Setups as sentences name them, at most two of them; only their machines for what is ``of_machine``."""
     several_models = len({column.model for column in comparison.columns}) > 1 and not of_machine
-    several_gpus = len({column.gpu for column in comparison.columns}) > 1 or of_machine
+    several_gpus = len({column.machine for column in comparison.columns}) > 1 or of_machine
     names = []
     for place in places:
         column = comparison.columns[place]
         model = column.model.name if column.model and (several_models or not several_gpus) else ""
-        gpu = column.gpu.name if column.gpu and several_gpus else ""
+        gpu = column.machine if several_gpus else ""
         names.append(f"{model} on {gpu}" if model and gpu else model or gpu)
     names = list(dict.fromkeys(names))
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")

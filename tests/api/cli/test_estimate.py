@@ -209,6 +209,19 @@ async def test_quantizations_contexts_and_counts_make_columns(data: Any) -> None
     assert {column["prediction"]["__typename"] for column in plain["columns"]} == {"Fit"}
 
 
+async def test_the_name_of_an_accelerator_may_state_how_many(data: Any) -> None:
+    question = {"models": "qwen3-30b-a3b", "gpus": ["2x rtx-3090", "rtx-3090"]}
+    comparison = await compared(data, **question)
+    assert [column["gpuCount"] for column in comparison["columns"]] == [2, 1]
+    # Each in what is best on it, and not in what is best on one of them.
+    two, one = (column["quant"]["slug"] for column in comparison["columns"])
+    assert two != one
+    counted = await compared(data, **{**question, "gpus": "rtx-3090", "gpuCounts": [2]})
+    assert counted["columns"][0] == comparison["columns"][0]
+    both = await compared(data, **question, gpuCounts=[2])
+    assert [column["error"] and column["error"]["code"] for column in both["columns"]] == ["NOT_FOUND", None]
+
+
 async def test_recommended_quantizations_that_differ_are_warned_of(data: Any) -> None:
     comparison = await compared(data, models=list(MODELS), gpus="apple-m3-max-30c-36gb", workload="CHAT")
     assert [column["model"]["slug"] for column in comparison["columns"]] == list(MODELS)

@@ -64,6 +64,19 @@ async def test_a_comparison_names_the_winner_of_each_measure(client: httpx.Async
         assert (await client.get(href)).status_code == 200
 
 
+async def test_a_machine_of_a_comparison_may_be_several_accelerators(client: httpx.AsyncClient) -> None:
+    text = unescape(await page(client, "/compare?model=llama-3.1-8b&gpu=rtx-3090&gpu=2x%203090"))
+    one, two = re.findall(r'<th scope="col"><a href="/gpu/rtx-3090">([^<]+)</a>', text)
+    assert (one, two) == ("GeForce RTX 3090", "2 x GeForce RTX 3090")
+    (several,) = re.findall(r'href="(/serve[^"]+count=2[^"]+)"', text)
+    # The page that a cell leads to is of the same setup.
+    (quant,) = re.findall("quant=([^&]+)", several)
+    assert f'value="{quant}" selected' in await page(client, several)
+    prices = dict(re.findall(r'<th scope="row">([A-Z][^<]+)</th><td class="n"><b>[^<]+</b></td><td>([^<]+)</td>', text))
+    assert prices["Launch price"] == one
+    assert prices["Free memory"].endswith(two)
+
+
 async def test_setups_that_look_equal_are_called_equal(client: httpx.AsyncClient) -> None:
     text = unescape(await page(client, "/compare?model=llama-3.1-8b&model=llama-2-7b&gpu=rtx-4090&gpu=rtx-3090"))
     reasons = re.findall(r'</td><td class="soft">([^<]*)</td></tr>', text)
