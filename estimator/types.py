@@ -231,9 +231,9 @@ class PartBits:
 class Quant:
     """One way to store weights: a llama.cpp file type, or a pre-quantized checkpoint format.
 
-    ``file_type`` names the llama.cpp recipe for GGUF (``Q4_K_M``); other formats use ``weight_bits`` and
-    ``group_size`` (elements per scale). ``quality_loss`` is the relative rise of perplexity at 7 to 8 B parameters,
-    None when unknown; ``nominal_bits`` is what the name promises and only peers' formulas use it.
+    ``file_type`` is the llama.cpp recipe (``Q4_K_M``); other formats use ``weight_bits`` and ``group_size`` (elements per
+    scale). ``quality_loss`` is the relative rise of perplexity at 7 to 8 B parameters, None when unknown; ``nominal_bits``
+    is what the name promises, for peers' formulas alone.
     """
 
     slug: str
@@ -247,9 +247,8 @@ class Quant:
     zero_bits: float | None
     quality_loss: float | None
     imatrix: bool = False
-    #: Written only for mixture-of-experts models (llama.cpp's MXFP4_MOE).
+    #: Written for mixtures of experts alone (MXFP4_MOE); listed for models alone whose own checkpoint has it.
     moe_only: bool = False
-    #: Listed only for models whose own checkpoint has it, as hardly anybody converts weights to it.
     own_only: bool = False
     #: Instead of a recipe or one number of bits, where a format gives the parts of a model bits of their own.
     part_bits: PartBits | None = None
@@ -263,9 +262,8 @@ class Workload:
     """A use with stated lengths (tokens) and thresholds (tok/s, milliseconds, seconds).
 
     ``context_tokens`` is what is allocated; decode is stated at ``decode_depth_tokens`` tokens already in context.
-    ``answer_tokens`` are read by the user; a thinking model writes ``thinking_tokens`` before them. Nobody waits longer
-    than ``usable_ttft_ms`` for the first token, or ``usable_answer_s`` for the last. ``think_s`` pass between an answer and
-    the next request of the same person.
+    ``answer_tokens`` are read by the user; a thinking model writes ``thinking_tokens`` before them. Nobody waits longer than
+    ``usable_ttft_ms`` for the first token, or ``usable_answer_s`` for the last. One person asks ``think_s`` after an answer.
     """
 
     slug: str
