@@ -46,7 +46,7 @@ async def test_several_users_have_no_more_than_is_known_before_they_are_laid_out
     paces, gpu, reads = Paces(view), view.gpu(slug), reads_of(view)
     alone, own = await paces.of(reads, gpu, 1, 1), await paces.of(reads, gpu, 1, users)
     most = paces.at_most(gpu, alone, 1, users)
-    holds = own.whole
+    holds = own.holds
     assert not (holds & ~most.pace.runs).any()
     # The limits are close: what may hold a model mostly does.
     assert most.pace.runs.sum() < 1.2 * holds.sum()
