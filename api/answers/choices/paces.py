@@ -27,6 +27,7 @@ from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation, situation_of
 from estimator.placement.engines import named_architecture
+from estimator.placement.layer_sums import model_tables
 from estimator.placement.whole import LeastWholeLoads
 from estimator.quant_choice import drawbacks, unpaged
 from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
@@ -34,7 +35,6 @@ from estimator.speed.work import DecodeWork
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.checkpoints import is_offered
-from estimator.structure.weights import weight_table
 from estimator.types import Accelerator, EstimatorError, Host, Workload
 
 #: Owners whose paces are kept: about 100 kB each.
@@ -110,7 +110,7 @@ class Paces:
         for place, model in enumerate(view.models):
             if not model.missing_facts:
                 architecture = view.architecture(model)
-                self.bits[place] = weight_table(architecture, quants).bits_per_weight
+                self.bits[place] = model_tables(architecture, quants).bits_per_weight
                 self.known[place] = [is_offered(quant, architecture) for quant in quants]
                 limits[place] = architecture.context_tokens or UNKNOWN_CONTEXT_LIMIT
         self._context_limits = limits
