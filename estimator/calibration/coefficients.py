@@ -95,6 +95,10 @@ class Calibration:
         for slug, chips in self._chips["decode"].items():
             for chip in chips:
                 self._models_of_chips.setdefault(chip, []).append(slug)
+        #: What was measured of decode and of prefill, by name of the stratum.
+        self._seen = [
+            {name: frozenset(known) for name, known in data[kind]["seen"].items()} for kind in ("decode", "prefill")
+        ]
         self._rows: Kept[NDArray[np.float64]] = Kept(self._of_gpu, _KEPT_ROWS_BYTES)
 
     @classmethod
@@ -138,13 +142,12 @@ class Calibration:
 
     def _base(self, choices: EngineChoices) -> _Base:
         gpus, size = choices.gpus, len(choices.quants)
-        strata = {kind: self._stratum(kind, choices) for kind in ("decode", "prefill")}
+        pairs, strata = self._of_pairs(choices)
         ranges = {kind: range_ends(self.data[kind]["ranges"], choices) for kind in strata}
         known: dict[str, Any] = {}
         for kind, stratum in strata.items():
             known |= range_fields(kind, self.data[kind]["ranges"], ranges[kind], stratum)
         default_link_bytes_s = float(self.data["offload"]["default_link_bytes_s"])
-        pairs = self._of_pairs(choices)
         table = SpeedCoefficients(
             bandwidth_bytes_s=np.repeat([gpu.bandwidth_bytes_s or math.nan for gpu in gpus], size),
             unit_clocks_s=np.repeat([unit_clocks_s(gpu) for gpu in gpus], size),
@@ -167,7 +170,7 @@ class Calibration:
             **known,
             **pairs,
             **self._of_offload(choices.backend.ravel()),
-            **self._of_streams(choices, pairs["peak_flops"]),
+            **self._of_streams(choices),
         )
         vendors = tuple(sorted({gpu.vendor for gpu in gpus}))
         places: dict[str, list[int]] = {}
@@ -176,8 +179,9 @@ class Calibration:
         vendor = np.array([vendors.index(gpu.vendor) for gpu in gpus])
         return _Base(table, vendors, vendor, strata, ranges, places)
 
-    def _of_pairs(self, choices: EngineChoices) -> dict[str, NDArray[np.float64]]:
-        """Fields that differ by pair: the coefficients of terms, the peak, the tokens of a step; shape (pairs,)."""
+    def _of_pairs(self, choices: EngineChoices) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.int64]]]:
+        """Fields that differ by pair, shape (pairs,): the coefficients of terms, the peaks, the tokens of a step; and the
+        strata of each kind."""
         kernels = tuple(kernel_quant(choices.architecture, quant) for quant in choices.quants)
         rows = [
             self._rows(gpu, kernels, engines.tobytes(), backends.tobytes(), choices.is_moe, choices.software)
@@ -185,11 +189,12 @@ class Calibration:
         ]
         columns = np.ascontiguousarray(np.concatenate(rows).T)
         terms = *DECODE_TERMS, *PREFILL_TERMS, "decode_overall", "prefill_overall"
-        peak, attention, step, *logs = columns
-        peaks = {"peak_flops": peak, "attention_peak_flops": attention}
-        return {**peaks, "step_tokens": step, **dict(zip(terms, np.exp(logs), strict=True))}
+        peak, attention, step, *logs, of_streams, decode, prefill = columns
+        peaks = {"peak_flops": peak, "attention_peak_flops": attention, "stream_peak_flops": of_streams}
+        strata = {"decode": decode.astype(np.int64), "prefill": prefill.astype(np.int64)}
+        return {**peaks, "step_tokens": step, **dict(zip(terms, np.exp(logs), strict=True))}, strata
 
-    def _of_streams(self, choices: EngineChoices, peak_flops: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def _of_streams(self, choices: EngineChoices) -> dict[str, NDArray[np.float64]]:
         """Constants of several streams by the engine of each pair, shape (pairs,), and log ends of their ranges."""
         data, codes = self.data["streams"]["engines"], choices.engine.ravel()
         names = [choices.software or engine.value for engine in ENGINES]
@@ -198,10 +203,6 @@ class Calibration:
         of_engines = [stream_fields(constants) for constants in (*known, data[OTHER_ENGINES])]
         at = np.minimum(codes, len(known))
         values = {field: np.array([fields[field] for fields in of_engines])[at] for field in of_engines[0]}
-        pairs = [(gpu, quant) for gpu in choices.gpus for quant in choices.quants]
-        values["stream_peak_flops"] = np.array(
-            [stream_peak(*pair, peak) for pair, peak in zip(pairs, peak_flops.tolist(), strict=True)]
-        )
         units = [bool(gpu.fp4_flops) for gpu in choices.gpus]
         unpacked = {has: [unpacks(quant, has) for quant in choices.quants] for has in set(units)}
         values["stream_unpacks"] = np.ravel([unpacked[has] for has in units])
@@ -217,12 +218,14 @@ class Calibration:
         is_moe: bool,
         software: str | None,
     ) -> NDArray[np.float64]:
-        """Both peaks, tokens of a step, and logs of the coefficients of one accelerator in each quant, shape (Q, 17).
+        """Both peaks, tokens of a step, logs of the coefficients, the peak of several streams and the strata of one
+        accelerator in each quant, shape (Q, 20).
 
         ``engines`` and ``backends`` are a code of each quant.
         """
-        out = np.zeros((len(quants), 3 + len(DECODE_TERMS) + len(PREFILL_TERMS) + 2))
+        out = np.zeros((len(quants), 3 + len(DECODE_TERMS) + len(PREFILL_TERMS) + 5))
         out[:, :3] = matrix_peak(gpu), matrix_peak(gpu), LLAMA_CPP_STEP_TOKENS
+        out[:, -2:] = STRATA.index("none")
         at = [q for q, engine in enumerate(engines) if engine < len(ENGINES)]
         if at:
             stacks = [(BACKENDS[backends[q]], software or ENGINES[engines[q]].value) for q in at]
@@ -230,7 +233,10 @@ class Calibration:
             out[at, 0] = [weight_peak(gpu, backend, quant) for (backend, _), quant in zip(stacks, run, strict=True)]
             out[at, 1] = [attention_peak(gpu, *stack) for stack in stacks]
             out[at, 2] = [step_tokens(gpu, name) for _, name in stacks]
-            out[at, 3:] = self.terms.of_gpu(gpu, stacks, run, is_moe)
+            out[at, 3:-3] = self.terms.of_gpu(gpu, stacks, run, is_moe)
+            strata = {stack: self._strata(gpu, *stack) for stack in set(stacks)}
+            out[at, -2:] = [strata[stack] for stack in stacks]
+        out[:, -3] = [stream_peak(gpu, quant, peak) for quant, peak in zip(quants, out[:, 0].tolist(), strict=True)]
         return out
 
     def _of_offload(self, backend: NDArray[np.uint8]) -> dict[str, Any]:
@@ -244,25 +250,16 @@ class Calibration:
         link = np.where(backend == BACKENDS.index(Backend.CUDA), offload["link_cuda"], offload["link_other"])
         return {name: float(offload[name]) for name in names} | ends | {"link": link}
 
-    def _stratum(self, kind: str, choices: EngineChoices) -> NDArray[np.int64]:
-        """How well each pair's device and its family are known with its engine and backend, shape (pairs,)."""
-        seen = {name: frozenset(known) for name, known in self.data[kind]["seen"].items()}
-        out = np.full(choices.engine.shape, STRATA.index("none"))
-        for g, gpu in enumerate(choices.gpus):
-            codes = choices.engine[g].astype(np.int64) * 256 + choices.backend[g]
-            for code in np.unique(codes).tolist():
-                engine, backend = divmod(code, 256)
-                if engine >= len(ENGINES):
-                    continue
-                stack = stack_of(choices.software or ENGINES[engine].value, BACKENDS[backend].value)
-                known = [
-                    name
-                    for name, of in (("gpu", gpu.slug), ("family", family_of(gpu)))
-                    if f"{of}|{stack}" in seen[name]
-                ]
-                if known:
-                    out[g, codes == code] = STRATA.index(known[0])
-        return out.ravel()
+    def _strata(self, gpu: Accelerator, backend: Backend, engine: str) -> list[int]:
+        """How well decode and prefill of a device, or of its family, are known with an engine and backend."""
+        stack, owners = stack_of(engine, backend.value), {"gpu": gpu.slug, "family": family_of(gpu)}
+        return [
+            next(
+                (STRATA.index(name) for name, of in owners.items() if f"{of}|{stack}" in seen[name]),
+                STRATA.index("none"),
+            )
+            for seen in self._seen
+        ]
 
     def decode_table(self, models: Sequence[ModelArchitecture], choices: EngineChoices) -> SpeedCoefficients:
         """The parts of the decode speeds of each of ``models``, as :meth:`table` has them: arrays (models, pairs).
