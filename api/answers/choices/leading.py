@@ -1,7 +1,8 @@
 """The first of the models that serve several users, without laying out those that cannot come among them.
 
 No user waits less, and no model needs less memory, beside others than alone, so the published fits of one user bound what
-every model can be. Speeds beside others are computed of all at once, where engines treat a model as they do most.
+every model can be. Speeds beside others, and the memory that is taken at least, are computed of all at once, where engines
+treat a model as they do most.
 """
 
 from __future__ import annotations
