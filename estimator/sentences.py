@@ -13,6 +13,7 @@ class SentenceCode(Enum):
     TUNING_NOT_JUDGED = "TUNING_NOT_JUDGED"
     GPU_OF_COMPUTER = "GPU_OF_COMPUTER"
     MEMORY_OF_PROCESSOR = "MEMORY_OF_PROCESSOR"
+    PART_NOT_READ = "PART_NOT_READ"
     QUANT_UNKNOWN = "QUANT_UNKNOWN"
     QUANT_NOT_AS_NAMED = "QUANT_NOT_AS_NAMED"
     # Facts read of a file, and those that it lacks.

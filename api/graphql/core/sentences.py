@@ -24,6 +24,7 @@ describe(
         "TUNING_NOT_JUDGED": "Abilities of `repository` are taken from `base`.",
         "GPU_OF_COMPUTER": "`name` is taken as the accelerator of `computer`.",
         "MEMORY_OF_PROCESSOR": "`name` is taken as `takenAs`, as the processor takes `memory`.",
+        "PART_NOT_READ": "`parts` of `name` are not read: a field or an option states each.",
         "QUANT_UNKNOWN": "The `quant` that `name` states is not in the catalog; `nearest` are.",
         "QUANT_NOT_AS_NAMED": "The model's name states `stated`; `chosen` was asked for and is answered.",
         "KEYS_DEFAULTED": "The file does not state `keys`: they have the default of its class.",

@@ -44,6 +44,12 @@ class Derivative:
 #: Formats that tell no quantization of the catalog.
 _NO_QUANT = (None, "gguf", "other")
 _SHORTEST_NAME = 3
+_FEWEST_OF_FAMILY = 3
+#: Words of a name that another model of the same family lacks: what it reads or writes, and its grade.
+_VARIANTS = frozenset(
+    {"vl", "vision", "omni", "audio", "ocr", "coder", "code", "math", "guard", "reward", "embedding", "reranker", "flash", "lite",
+     "mini", "nano", "tiny"}
+)  # fmt: skip
 _SHAPE = ("architecture", "hidden_size", "n_layers", "n_heads", "n_kv_heads", "intermediate_size", "vocab_size", "moe")
 _GAPS = str.maketrans("", "", " _-/:")
 
@@ -135,9 +141,17 @@ class DerivativeWords:
     def __init__(self, derivatives: Sequence[Derivative]) -> None:
         self._derivatives = derivatives
         self._places: dict[str, set[int]] = {}
+        firsts: Counter[str] = Counter()
         for place, derivative in enumerate(derivatives):
-            for word in words("model", derivative.name):
+            known = words("model", derivative.name)
+            firsts.update(known[:1])
+            for word in known:
                 self._places.setdefault(word, set()).add(place)
+        self._families = {word for word, times in firsts.items() if times >= _FEWEST_OF_FAMILY and word.isalpha()}
+
+    def is_family(self, word: str) -> bool:
+        """Whether names of derivatives begin with a word often enough that it is no typing error."""
+        return word in self._families
 
     def having(self, text: str) -> Iterator[Derivative]:
         """Derivatives whose names have all words of ``text``, one of which must be a name; longest names first."""
@@ -161,12 +175,16 @@ def derivatives_by_word(directory: Path) -> DerivativeWords:
 def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
     """Whether words describe a derivative called ``name``, not a part of its name that says something else.
 
-    Its first word of its own, beside the words of its base, is asked for, and a version asked for follows the word that it
-    followed: "grok 2" is no "dolphin-grok-instruct-2".
+    Its first word of its own, beside the words of its base, or two are asked for, and none that makes it another model is left
+    out: "GLM 4.6V" is no "GLM-4.6V-Flash". A version asked for follows the word that it followed: "grok 2" is no
+    "dolphin-grok-instruct-2".
     """
     known = words("model", name)
+    if not _VARIANTS.isdisjoint({*known} - {*asked}):
+        return False
     own = [word for word in known if word not in base and word.isalpha() and len(word) > 1]
     versions = {
         pair for pair in pairwise(asked) if pair[0].isalpha() and pair[1][0].isdigit() and not pair[1][-1].isalpha()
     }
-    return bool(own) and own[0] in asked and versions <= {*pairwise(known), *pairwise(base)}
+    called = bool(own) and (own[0] in asked or len({*own} & {*asked}) > 1)
+    return called and versions <= {*pairwise(known), *pairwise(base)}

@@ -8,7 +8,7 @@ stated means the largest, core count not stated the most cores, form factor not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -240,8 +240,12 @@ class NameIndex:
             return len(word) > 1 and not (self.kind in ("gpu", "computer") and word in _GRADES)
         return self.kind == "gpu" and len(word) > _SHORT_NUMBER
 
-    def repaired(self, text: str, *, said: str | None = None) -> Meaning | None:
+    def repaired(
+        self, text: str, *, said: str | None = None, is_family: Callable[[str], bool] | None = None
+    ) -> Meaning | None:
         """The meaning of a text with a typing error, a missing gap or unit, or a dash for a point; stated as such.
+
+        A first word that ``is_family`` tells to be that of other names is no typing error.
 
         Raises:
             AmbiguousNameError: the text may be several names.
@@ -250,7 +254,10 @@ class NameIndex:
             return None
         best: dict[str, None] = {}
         others: dict[str, None] = {}
-        for variant in self._repairs(words(self.kind, text)):
+        asked = words(self.kind, text)
+        if is_family is not None and asked and asked[0] not in self._vocabulary and is_family(asked[0]):
+            return None
+        for variant in self._repairs(asked):
             near = self._fits(frozenset(variant))
             best.update(dict.fromkeys(near.own or near.full or near.partial))
             others.update(dict.fromkeys(near.slugs))

@@ -74,6 +74,15 @@ def taken_as(text: str, name: str, others: Sequence[str] = ()) -> Sentence:
     return Sentence(code, f"{told!r} is taken as {name}{also}.", name=told, taken_as=name, others=list(others))
 
 
+def not_read(text: str, parts: Sequence[str]) -> tuple[Sentence, ...]:
+    """The sentence on parts of a text that no name states; none for no part."""
+    if not parts:
+        return ()
+    told, also = shortened(text), ", ".join(parts)
+    message = f"{also!r} of {told!r} is not read: it is no part of the name, and is stated by itself."
+    return (Sentence(SentenceCode.PART_NOT_READ, message, name=told, parts=list(parts)),)
+
+
 def shortened(text: str) -> str:
     """A text for a message: at most a name's length."""
     return text if len(text) <= MAX_NAME_CHARACTERS else f"{text[:MAX_NAME_CHARACTERS]}..."

@@ -1,18 +1,20 @@
 """Names of quantizations: one name may mean a file of each format, and the engine decides which.
 
-"BF16" is a GGUF file for llama.cpp and the checkpoint itself for vLLM; "8-bit" is MLX's on MLX. A name that no
-quantization has is refused with those nearest to it and never read as another.
+"BF16" is a GGUF file for llama.cpp and the checkpoint itself for vLLM; "8-bit" is MLX's on MLX. A number of bits alone is
+taken as the usual type of so many, which is said with the others. A name that no quantization has is refused with those
+nearest to it and never read as another.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from db.entries.names.index import AliasClash, near_names
-from db.entries.names.meanings import UnknownNameError
-from db.entries.names.spelling import MAX_NAME_CHARACTERS
+from db.entries.names.meanings import UnknownNameError, taken_as
+from db.entries.names.spelling import MAX_NAME_CHARACTERS, MAX_SUGGESTIONS
 from db.entries.names.words import Entry, key
+from estimator.sentences import Sentence
 
 #: Words that people write around the name of a quantization: the kind of file, an importance matrix (``i1-``, ``-imat``) and
 #: training for the type (``-qat``), which change no size, and the file's own name before it.
@@ -26,6 +28,13 @@ _FORMATS = (
     "ik-gguf",
 )  # fmt: skip
 _GGUF = ("gguf", "ik-gguf")
+#: A number of bits without a type, as in "Q4" and "4-bit", or with a part of one, as "IQ3" and "1.58bit".
+_LEVEL = re.compile(r"(?P<letters>i?q)?(?P<bits>\d{1,2}(?:\.\d+)?)(?P<unit>[\s_-]*(?:bits?|bpw))?$", re.I)
+_OF_LEVEL = {
+    "q": ("q{}-k-m", "q{}-k", "q{}-k-s", "q{}-k-l", "q{}-0", "q{}-1"),
+    "iq": ("iq{}-m", "iq{}-xs", "iq{}-s", "iq{}-xxs", "iq{}-nl"),
+    "": ("q{}-k-m", "q{}-k", "q{}-0", "awq-int{}", "gptq-int{}", "mlx-{}bit", "bnb-int{}", "exl3-{}bpw"),
+}
 
 
 def _preference(format: str) -> int:
@@ -61,9 +70,23 @@ class QuantNames:
         ``checkpoint``: of several formats that share the name, one that is no GGUF file.
         """
         slugs = self._slugs.get(key("quant", text)) if len(text) <= MAX_NAME_CHARACTERS else None
-        if not slugs:
+        if not slugs or (not checkpoint and _is_bits(text)):
             return None
         return next((slug for slug in slugs if not checkpoint or self._format(slug) not in _GGUF), slugs[0])
+
+    def of_level(self, text: str, formats: Collection[str] = ()) -> tuple[str, ...]:
+        """Slugs of the quantizations that "Q4", "IQ3" or "4-bit" may be, the usual one first, of ``formats`` where there is
+        one; none where the text is no number of bits."""
+        level = _LEVEL.match(text.strip())
+        if level is None or not (level["letters"] or level["unit"]):
+            return ()
+        forms = _OF_LEVEL[(level["letters"] or "").casefold()]
+        slugs = [slug for slug in (form.format(level["bits"]) for form in forms) if slug in self._entries]
+        return tuple(sorted(slugs, key=lambda slug: bool(formats) and self._format(slug) not in formats))
+
+    def taken(self, text: str, slugs: Sequence[str]) -> Sentence:
+        """The sentence on the first of several quantizations that a text may be."""
+        return taken_as(text, str(self._entries[slugs[0]]["name"]), slugs[1:])
 
     def resolve(self, text: str, formats: Collection[str] | None = None) -> str:
         """Slug of the quantization called ``text``, of one of ``formats`` where it is there in several.
@@ -72,18 +95,30 @@ class QuantNames:
             UnknownNameError: none is called so; with the nearest names.
         """
         for name in _readings(text):
-            if slugs := self._slugs.get(key("quant", name)):
-                return next((slug for slug in slugs if formats and self._format(slug) in formats), slugs[0])
+            slugs = self._slugs.get(key("quant", name), [])
+            loaded = [slug for slug in slugs if formats and self._format(slug) in formats]
+            if loaded or (slugs and not _is_bits(name)):
+                return (loaded or slugs)[0]
         raise UnknownNameError("quant", text, self.nearest(text))
 
     def nearest(self, text: str) -> tuple[str, ...]:
-        """Display names of the quantizations that share most letter triples with ``text``, at most five."""
+        """Display names of the quantizations nearest to ``text``, at most five: by bits where it is a number of them, else
+        those that share most letter triples with it."""
+        if _is_bits(text) and (level := _LEVEL.match(text.strip())):
+            near = sorted(self._entries.values(), key=lambda entry: abs(entry["nominal_bits"] - float(level["bits"])))
+            return tuple(str(entry["name"]) for entry in near[:MAX_SUGGESTIONS])
         shown = {
             name: str(entry["name"])
             for entry in self._entries.values()
             for name in (*_listed_names(entry), str(entry["name"]))
         }
         return tuple(dict.fromkeys(shown[name] for name in near_names("quant", text, shown)))
+
+
+def _is_bits(text: str) -> bool:
+    """Whether a text is a number of bits, which a quantization of each format may have."""
+    level = _LEVEL.match(text.strip())
+    return level is not None and level["letters"] is None and level["unit"] is not None
 
 
 def _own_names(entry: Entry) -> list[str]:

@@ -14,7 +14,7 @@ _ADDRESS = re.compile(
     re.I,
 )
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors)$", re.I)
-_GAP = re.compile(r"[\s_:/-]+|(?<!\d)\.|\.(?!\d)")
+_GAP = re.compile(r"[\s_:/@-]+|(?<!\d)\.|\.(?!\d)")
 #: Container formats and makers' marks at the end of a repository's name; they are no quantization by themselves.
 _FORMATS = frozenset({"gguf", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants"})
 _MOST_PARTS = 5
@@ -48,8 +48,10 @@ _DRIVER = re.compile(
 _LISTED = re.compile(
     r"^.*\b(?:controller|chipset model|accelerators?)[^:]*:\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$", re.I
 )
-#: Between several accelerators, and between those of which a device is one, as a list of devices prints them.
-JOINED = re.compile(r"\s*(?:\+|&|,|\band\b|\bund\b|\bplus\b)\s*", re.I)
+#: Between several accelerators, between one and its computer, and between those of which a device is one, as a list of devices
+#: prints them.
+JOINED = re.compile(r"\s*(?:\+|&|,|\b(?:and|und|et|plus)\b)\s*", re.I)
+BESIDE = re.compile(r"\s*(?:\b(?:with|mit|avec|con|com|in)\b|\bw/|@)\s*", re.I)
 ALTERNATIVES = re.compile(r"\s*/\s*|\s+\bor\b\s+", re.I)
 #: The letter of a laptop's chip, or the power class of one: GeForce alone has desktop numbers with Max-Q in laptops.
 _MOBILE = re.compile(r"(?:(?<=\d{4})m|(?<=\d0[5-9]0)(?P<grade>(?:\s*(?:ti|super))?)\s*max[\s-]?q)(?![^\W_])", re.I)

@@ -10,13 +10,22 @@ from weakref import proxy
 
 from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, is_called, plain, shape_of
 from db.entries.names.index import NameIndex
-from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, listed, shortened, taken_as
+from db.entries.names.meanings import (
+    AmbiguousNameError,
+    Meaning,
+    UnknownNameError,
+    listed,
+    not_read,
+    shortened,
+    taken_as,
+)
 from db.entries.names.measured import measured_mixes
 from db.entries.names.processors import memory_type_of, series_of, without_memory
 from db.entries.names.products import products
 from db.entries.names.quants import QuantNames
-from db.entries.names.readings import ALTERNATIVES, JOINED, Reading, gpu_readings, model_readings, target_of
+from db.entries.names.readings import ALTERNATIVES, BESIDE, JOINED, Reading, gpu_readings, model_readings, target_of
 from db.entries.names.refusals import refusal
+from db.entries.names.remarks import without_remarks
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry, key, words
 from estimator.sentences import Sentence, SentenceCode
@@ -61,7 +70,7 @@ class Resolver:
             AmbiguousNameError: several have it, and no rule prefers one.
         """
         if kind == "quant":
-            return Meaning(self._quant(text, self._formats_of(engine)))
+            return self._quant(text, self._formats_of(engine))
         if text in self._entries[kind]:
             return Meaning(text)
         if len(text) > MAX_NAME_CHARACTERS:
@@ -77,18 +86,18 @@ class Resolver:
     def _quants(self) -> QuantNames:
         return QuantNames(self._entries["quant"])
 
-    def _quant(self, text: str, formats: frozenset[str]) -> str:
+    def _quant(self, text: str, formats: frozenset[str]) -> Meaning:
         try:
-            return self._quants.resolve(text, formats)
+            return Meaning(self._quants.resolve(text, formats))
         except UnknownNameError as error:
-            said = measured_mixes(self._root / "quality").get(key("quant", text))
-            if said is None:
-                refused = refusal(self._root / "refusals.jsonl", "quant", text)
-                if refused is None:
-                    raise
+            if slugs := self._quants.of_level(text, formats):
+                return Meaning(slugs[0], (self._quants.taken(text, slugs),), slugs[1:])
+            if said := measured_mixes(self._root / "quality").get(key("quant", text)):
+                reason = f"no recipe of {shortened(text)!r} is known: {said}"
+                raise UnknownNameError("quant", text, error.suggestions, reason) from error
+            if refused := refusal(self._root / "refusals.jsonl", "quant", text):
                 raise UnknownNameError("quant", text, refused.nearest, refused.sentence) from error
-            reason = f"no recipe of {shortened(text)!r} is known: {said}"
-            raise UnknownNameError("quant", text, error.suggestions, reason) from error
+            raise
 
     @cached_property
     def _makers(self) -> frozenset[str]:
@@ -101,7 +110,22 @@ class Resolver:
         return frozenset(format_ for rule in entry.get("rules", ()) for format_ in rule["formats"])
 
     def _meaning(self, kind: str, text: str) -> Meaning:
-        readings = list(self._readings(kind, text))
+        """The meaning of the text, or of the name in it where only words around it keep it from being one."""
+        try:
+            return self._meaning_of(kind, text, list(self._readings(kind, text)))
+        except UnknownNameError as error:
+            bare, parts = without_remarks(kind, text)
+            if error.reason is not None or bare in ("", text):
+                raise
+            try:
+                meaning = self._meaning_of(kind, text, list(self._readings(kind, bare)))
+            except UnknownNameError as other:
+                raise (other if other.reason else error) from other
+            if parts and self._entries[kind][meaning.slug].get("unified_memory"):
+                raise
+            return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
+
+    def _meaning_of(self, kind: str, text: str, readings: Sequence[Reading]) -> Meaning:
         for ways in self._ways(kind, readings):
             several: AmbiguousNameError | None = None
             for find, tried in ways:
@@ -114,6 +138,8 @@ class Resolver:
                     if meaning is not None:
                         return self._completed(text, meaning, reading)
             if several is not None:
+                if "/" in text and kind == "model":
+                    self._refused(kind, text, readings[0])
                 raise several
         raise UnknownNameError(kind, text, self._index(kind).suggest(text))
 
@@ -127,7 +153,7 @@ class Resolver:
             named = [(self._named, readings[:1]), (self._listed, repositories)]
             named += [(self._found, readings), (self._derived, readings)]
             never: _Ways = [(partial(self._refused, unread=False), readings[:1])]
-            return [named, never, [(self._described, loose)], repaired, [(self._refused, readings[:1])]]
+            return [named, never, [(self._described, loose)], [(self._refused, readings[:1])], repaired]
         if kind == "gpu":
             counted = [reading for reading in readings if reading.count is not None]
             whole = [replace(reading, whole=True) for reading in (readings[0], *counted)]
@@ -146,12 +172,12 @@ class Resolver:
         return (self._derived(kind, text, reading) if is_open else None) or meaning
 
     def _named(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The entity that has exactly this name."""
         slug = self._index(kind).named(reading.name)
         return None if slug is None else Meaning(slug)
 
     def _repaired(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        return self._index(kind).repaired(reading.name, said=text)
+        is_family = derivatives_by_word(self._root / "derivatives").is_family if kind == "model" else None
+        return self._index(kind).repaired(reading.name, said=text, is_family=is_family)
 
     def _listed(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a repository, which a line of the catalog states with its format."""
@@ -287,16 +313,16 @@ class Resolver:
         """The memory that a processor takes, or a board or integrated accelerator of any amount of memory."""
         file, gpus = self._root / "processors.jsonl", self._entries[kind]
         bare = without_memory(reading.name)
+        board = None if bare == reading.name else self._index(kind).find(bare, said=text)
+        if board is not None and gpus[board.slug]["memory_gb"] is None:
+            note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
+            return replace(board, notes=(*board.notes, note))
         known = [series for series in series_of(bare, file) if series.gpu in gpus]
         if type_ := memory_type_of(reading.name):
             known = [series for series in known if str(gpus[series.gpu]["memory_type"]).casefold().startswith(type_)]
         known.sort(key=lambda series: -gpus[series.gpu]["bandwidth_gbps"])
         if not known:
-            board = None if bare == reading.name else self._index(kind).find(bare, said=text)
-            if board is None or gpus[board.slug]["memory_gb"] is not None:
-                return None
-            note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
-            return replace(board, notes=(*board.notes, note))
+            return None
         told, name, memory = shortened(text), gpus[known[0].gpu]["name"], known[0].memory
         others = tuple(series.gpu for series in known[1:])
         also = f"; with its slower memory it is {', '.join(others)}" if others else ""
@@ -317,14 +343,21 @@ class Resolver:
         return replace(named[0], count=len(parts))
 
     def _of_several(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """Nothing; an error with the accelerators where the text names more than one, or one of several."""
+        """The accelerator beside a processor; an error with all where the text names several, or one of several."""
         ways = (self._found, self._of_processor)
-        for pattern in (JOINED, ALTERNATIVES):
+        for pattern in (JOINED, ALTERNATIVES, BESIDE):
             parts = [part.strip() for part in pattern.split(reading.name) if part.strip()]
             tried = ([way(kind, text, own) for own in gpu_readings(part) for way in ways] for part in parts)
             named = [next(filter(None, meanings), None) for meanings in tried]
             slugs = list(dict.fromkeys(meaning.slug for meaning in named if meaning is not None))
             if len(slugs) < 2 or None in named:
+                continue
+            pairs = zip(parts, named, strict=True)
+            cards = [part for part, own in pairs if own and self._entries[kind][own.slug]["kind"] != "cpu"]
+            if len(cards) == 1:
+                meaning, hosts = self._meaning(kind, cards[0]), [part for part in parts if part not in cards]
+                return replace(meaning, notes=(*meaning.notes, *not_read(text, hosts)))
+            if pattern is BESIDE:
                 continue
             if pattern is ALTERNATIVES:
                 raise AmbiguousNameError(kind, text, slugs)
@@ -342,21 +375,24 @@ class Resolver:
 
     def _completed(self, text: str, meaning: Meaning, reading: Reading) -> Meaning:
         """The meaning of a part of ``text`` with what the rest states."""
-        notes, quant = meaning.notes, reading.unknown_quant
+        notes, unknown = meaning.notes, reading.unknown_quant
+        level = self._quants.of_level(unknown) if unknown else ()
         if reading.is_short and not notes:
             notes = (taken_as(text, str(self._entries["gpu"][meaning.slug]["name"])),)
-        if quant is not None:
-            told, nearest = shortened(text), self._quants.nearest(quant)[:3]
-            missing = f"The quantization {quant} of {told!r} is not in the catalog"
+        if level:
+            notes = (*notes, self._quants.taken(unknown or "", level))
+        elif unknown is not None:
+            told, nearest = shortened(text), self._quants.nearest(unknown)[:3]
+            missing = f"The quantization {unknown} of {told!r} is not in the catalog"
             missing += f"; nearest to it are {', '.join(nearest)}." if nearest else "."
             code = SentenceCode.QUANT_UNKNOWN
-            notes = (*notes, Sentence(code, missing, name=told, quant=quant, nearest=list(nearest)))
+            notes = (*notes, Sentence(code, missing, name=told, quant=unknown, nearest=list(nearest)))
         count = reading.count or meaning.count
         entry = self._entries.get("gpu", {}).get(meaning.slug, {})
         if (count or 1) > 1 and entry.get("kind") == "cpu":
             one = f"one socket of {entry['name']} (no speed of several sockets is recorded)"
             notes, count = (*notes, taken_as(text, one)), None
-        return replace(meaning, notes=notes, count=count, quant=reading.quant or meaning.quant)
+        return replace(meaning, notes=notes, count=count, quant=reading.quant or next(iter(level), meaning.quant))
 
     def _index(self, kind: str) -> NameIndex:
         if kind not in self._indexes:

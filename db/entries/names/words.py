@@ -55,7 +55,7 @@ NOISE: Mapping[str, frozenset[str]] = {
         }
     ),
     "model": frozenset(
-        {"instruct", "it", "chat", "hf", "base", "latest", "qat", "model", "the", "llm", "language", "preview"}
+        {"instruct", "it", "chat", "hf", "base", "latest", "qat", "model", "the", "llm", "language"}
     ),
 }  # fmt: skip
 _VENDOR_WORDS = NOISE["gpu"] - LINES - {"edition", "oam", "vf"}

@@ -143,7 +143,7 @@ tinyllama | RTX 3050 Ti Laptop | tinyllama-1.1b | rtx-3050-ti-laptop
 inkling | TPU v6e | inkling | tpu-v6e
 deepseek v4.1 flash | HP ZBook Ultra G1a | deepseek-v4.1-flash | ~strix-halo-8060s-128gb
 llama3.3:70b | Legion Go | llama-3.3-70b | ~radeon-780m
-dolphin mistral 24b venice | Ryzen AI 9 HX 370 | ? | radeon-890m
+dolphin mistral 24b venice | Ryzen AI 9 HX 370 | ~mistral-small-3.1-24b | radeon-890m
 unsloth/gpt-oss-20b-GGUF:F16 | Radeon 780M | gpt-oss-20b+f16 | radeon-780m
 minimax m2.5 | Jetson Thor | minimax-m2.5 | ~jetson-thor-t5000
 deepseek-r1:8b | GTX 1060 3GB | ? | gtx-1060-3-gb
@@ -296,7 +296,7 @@ nvidia/Llama-3_3-Nemotron-Super-49B-v1_5 | 2x 5090 | llama-3.3-nemotron-super-49
 nemotron 3 nano 30b | 7900 gre | nemotron-3-nano-30b-a3b | rx-7900-gre
 nemotron 3 super 120b | gb10 | nemotron-3-super-120b-a12b | dgx-spark
 mistral small 3.2 24b q6_k | rtx 4090 laptop | mistral-small-3.2-24b+q6-k | rtx-4090-laptop
-mistral-small:22b | 4070 ti super | ? | rtx-4070-ti-super
+mistral-small:22b | 4070 ti super | mistral-small-22b-2409 | rtx-4070-ti-super
 Mistral-Small-3.2-24B-Instruct-2506-Q4_K_M.gguf | 3090ti | mistral-small-3.2-24b+q4-k-m | rtx-3090-ti
 mistral large 2411 | 4x a100 80gb | mistral-large-2411 | ~a100-sxm4-80-gb*4
 mistral large 3 | gb300 x8 | mistral-large-3-675b | gb300*8
@@ -306,10 +306,10 @@ devstral small 2507 | mac mini m4 pro 64gb | ~devstral-small-2505 | ~apple-m4-pr
 devstral small 2 24b | 5080 laptop | devstral-small-2-24b | rtx-5080-laptop
 mistralai/Devstral-Small-2507 | rtx 4500 ada | ~devstral-small-2505 | rtx-4500-ada-generation
 ministral 3 14b | 3070ti laptop | ministral-3-14b | rtx-3070-ti-laptop
-mixtral 8x7b q4 | v100 16gb | ~mixtral-8x7b | ~tesla-v100-sxm2-16-gb
+mixtral 8x7b q4 | v100 16gb | ~mixtral-8x7b+q4-k-m | ~tesla-v100-sxm2-16-gb
 pixtral 12b | rtx 4070 super | ~mistral-nemo-12b | rtx-4070-super
 codestral 22b v0.1 | tesla p100 | codestral-22b | ~tesla-p100-pcie-16-gb
-voxtral mini | 3060ti | ? | rtx-3060-ti
+voxtral mini | 3060ti | voxtral-mini-3b | rtx-3060-ti
 phi 4 14b | 4060 laptop 8gb | phi-4 | rtx-4060-laptop
 phi-4-mini-instruct | iphone 16 pro | phi-4-mini-instruct | !
 phi4-reasoning:plus | rtx 2060 12gb | phi-4-reasoning-plus | rtx-2060-12-gb
@@ -317,7 +317,7 @@ phi 3.5 moe | 5090m | phi-3.5-moe | rtx-5090-laptop
 microsoft/Phi-3.5-mini-instruct | intel arc 140v | phi-3.5-mini | arc-140v
 glm 4.6 ud q2_k_xl | 256gb mac studio m3 ultra | glm-4.6+ud-q2-k-xl | ~apple-m3-ultra-80c-256gb
 glm-4.7-flash | 2x 5060 ti 16gb | glm-4.7-flash | rtx-5060-ti-16-gb*2
-glm 4.5 air q4 | ryzen ai max 395 128 | ~glm-4.5-air | ~strix-halo-8060s-128gb
+glm 4.5 air q4 | ryzen ai max 395 128 | ~glm-4.5-air+q4-k-m | ~strix-halo-8060s-128gb
 zai-org/GLM-4.5-Air-FP8 | 2x h100 nvl | glm-4.5-air+fp8 | h100-nvl-94-gb*2
 GLM-5.2 | 8x b200 | glm-5.2 | b200*8
 glm 5.3 flash fp8 | h20 x8 | glm-5.3-flash+fp8 | h20*8
@@ -330,7 +330,7 @@ minimax m2.7 | 4x rtx pro 6000 | minimax-m2.7 | ~rtx-pro-6000-blackwell-workstat
 MiniMaxAI/MiniMax-M2 | dgx h100 | minimax-m2 | ~h100-sxm5-80-gb*8
 step 3.5 flash | m5 max 128gb | step-3.5-flash | apple-m5-max-40c-128gb
 mimo v2 flash | a800 | mimo-v2-flash | ~a800-sxm4-80-gb
-hunyuan a13b gptq | 2x 3090 nvlink | hunyuan-a13b+gptq-int4 | ?
+hunyuan a13b gptq | 2x 3090 nvlink | hunyuan-a13b+gptq-int4 | rtx-3090*2
 ernie 4.5 21b a3b | rx 9070 | ernie-4.5-21b-a3b | rx-9070
 seed oss 36b | w7800 48gb | seed-oss-36b | ~radeon-pro-w7800-48-gb
 granite 4.0 h tiny | uhd 770 | granite-4.0-h-tiny | uhd-770
@@ -359,7 +359,7 @@ nous hermes 2 mixtral | 2x a4000 16gb | ~mixtral-8x7b | rtx-a4000*2
 dolphin-mixtral:8x7b | tesla m40 24gb | ~mixtral-8x7b | tesla-m40-24-gb
 openhermes 2.5 | gtx 970 | ? | gtx-970
 zephyr 7b beta | rx 480 | ~mistral-7b-v0.1 | rx-480-8-gb
-mythomax 13b | rtx 3060 | ? | ~rtx-3060-12-gb
+mythomax 13b | rtx 3060 | ~llama-2-13b | ~rtx-3060-12-gb
 llama 3.3 70b euryale | 3x p40 | ? | tesla-p40*3
 cydonia 24b | 7600 xt | ~mistral-small-3-24b | rx-7600-xt
 magnum v4 72b | 2xa6000 | ~qwen2.5-72b | rtx-a6000*2
@@ -380,8 +380,8 @@ bge-m3 | l4 | ! | l4
 whisper large | 3050 | ! | ~rtx-3050-8-gb
 stable diffusion xl | 4070 | ! | rtx-4070
 opt 13b | k80 | ! | tesla-k80
-bloom 176b | 8x a100 | ! | ~a100-sxm4-80-gb*8
-gpt-j 6b | 2x 1080 ti | ! | gtx-1080-ti*2
+bloom 176b | 8x a100 | bloom-176b | ~a100-sxm4-80-gb*8
+gpt-j 6b | 2x 1080 ti | gpt-j-6b | gtx-1080-ti*2
 qwen 3.8 27b | 5090 32gb | qwen3.8-27b | rtx-5090
 qwen4 | 6090 | ? | ?
 llama 5 | rtx 4090 ti | ? | ?
@@ -407,6 +407,6 @@ codestral 25.08 | thinkpad t14 | ! | !
 pixtral large | HP ZBook Ultra G1a 128GB | ~mistral-large-2411 | ~strix-halo-8060s-128gb
 openai/gpt-oss-safeguard-20b | asus zephyrus g14 4090 | ~gpt-oss-20b+mxfp4-checkpoint | rtx-4090-laptop
 qwen3 embedding 8b | dell precision 7680 rtx 5000 ada | ! | rtx-5000-ada-laptop
-tiny llama 1.1 | xeon w9-3495x + 5090 | ~tinyllama-1.1b | ?
+tiny llama 1.1 | xeon w9-3495x + 5090 | ~tinyllama-1.1b | ~rtx-5090
 wizardcoder 33b | MSI Stealth 4080 | ~deepseek-coder-33b | rtx-4080-laptop
 """

@@ -51,6 +51,30 @@ def test_a_typed_name_is_its_own_recipe_or_is_refused() -> None:
     assert {name: slug_or_none(name) for name in typed} == typed
 
 
+@pytest.mark.parametrize(
+    ("text", "engine", "slug"),
+    [
+        ("q4", None, "q4-k-m"),
+        ("Q3", None, "q3-k-m"),
+        ("iq4", None, "iq4-xs"),
+        ("4-bit", None, "q4-k-m"),
+        ("8 bits", None, "q8-0"),
+        ("4bit", "mlx", "mlx-4bit"),
+        ("4-bit", "vllm", "awq-int4"),
+    ],
+)
+def test_a_number_of_bits_is_the_usual_type_of_so_many_and_says_so(text: str, engine: str | None, slug: str) -> None:
+    meaning = CATALOG.meaning("quant", text, engine)
+    assert meaning.slug == slug
+    assert (engine == "mlx") or (
+        meaning.choices and slug not in meaning.choices and "is taken as" in (meaning.note or "")
+    )
+
+
+def test_bits_between_types_are_near_those_of_as_many() -> None:
+    assert "EXL3 4.5bpw" in CATALOG.meaning("model", "qwen3 8b 4.5bpw").note.split("nearest to it are")[1]  # type: ignore[union-attr]
+
+
 def slug_or_none(name: str) -> str | None:
     try:
         return CATALOG.resolve("quant", name)

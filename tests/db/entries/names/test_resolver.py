@@ -242,6 +242,13 @@ def test_the_name_of_a_family_is_no_derivative(catalog: Catalog) -> None:
     assert catalog.meaning("model", "Resilient-Coders/llama").slug == "llama-3-8b"
 
 
+@pytest.mark.parametrize("text", ["internvl 2.5 8b", "step3", "glm-4.6v", "llava 9b", "pixtral 8x7b"])
+def test_a_family_is_no_typing_error_of_another_and_no_variant_of_itself(catalog: Catalog, text: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        catalog.meaning("model", text)
+    assert not isinstance(caught.value, AmbiguousNameError)
+
+
 def test_every_accelerator_of_the_independent_list_resolves(catalog: Catalog) -> None:
     rows = orjson.loads((CATALOG_ROOT / "crosscheck" / "hardware.json").read_bytes())["rows"]
     assert len(rows) > 190

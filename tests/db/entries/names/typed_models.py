@@ -105,9 +105,9 @@ llama 4 maverick | llama-4-maverick
 llama 405b | ~llama-3.1-405b
 hermes 4 70b | ~llama-3.1-70b
 hermes 3 8b | ~llama-3.1-8b
-dolphin mistral 24b venice | ?
+dolphin mistral 24b venice | ~mistral-small-3.1-24b
 nous hermes 2 mixtral | ~mixtral-8x7b
-mythomax 13b | ?
+mythomax 13b | ~llama-2-13b
 cydonia 24b | ~mistral-small-3-24b
 midnight miqu 70b | ~llama-2-70b
 wizardlm 2 8x22b | ~mixtral-8x22b
@@ -118,7 +118,7 @@ solar 10.7b | solar-10.7b
 yi 34b | yi-34b
 internlm 2.5 20b | internlm2.5-20b
 falcon 40b | falcon-40b
-falcon 180b | !
+falcon 180b | falcon-180b
 dbrx | dbrx-132b
 grok 1 | !
 jamba mini | ~jamba-mini-1.6
@@ -144,8 +144,8 @@ qwen3 vl 8b | qwen3-vl-8b
 qwen3 vl 30b | ~qwen3-vl-30b-a3b
 qwen 7b | qwen-7b
 codellama 34b | codellama-34b
-bloom 176b | !
-gpt2 | !
+bloom 176b | bloom-176b
+gpt2 | gpt2
 gpt-4o | !
 claude | !
 chatgpt | !

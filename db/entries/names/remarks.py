@@ -1,0 +1,96 @@
+"""Words around a name that no name has: remarks, other languages, and parts of a question that a name does not state.
+
+A text is read without them only where it means nothing as it stands, so a word here never takes one from a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+#: Kind -> what stands for the words of other languages and signs.
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "gpu": {
+        "1x": "one|eine?[mnr]?|une?|uno|una|um|uma|один|одна",
+        "2x": "zwei|zwo|doppelte?|deux|doble|dos|due|doppia|duas|dois|dupla|две|два|双卡?|两[张块卡]?",
+        "3x": "drei|trois|tres|tre|três|три|三[张块卡]",
+        "4x": "vier|quatre|cuatro|quattro|quatro|четыре|四[张块卡]",
+        "8x": "acht|huit|ocho|otto|oito|восемь|八[张块卡]",
+        "laptop": "笔记本(?:电脑)?|移动[版端]|ノート\\s?(?:pc|パソコン)?|노트북|ноутбук\\w*"
+        "|portátil|portatile|(?:pc|ordinateur) portable",
+        "desktop": "台式机?|桌面版?|デスクトップ|데스크톱|de bureau|de sobremesa",
+        "modded": "魔改|改版",
+        "gb": "гб|ギガ|기가",
+        "nvidia": "英伟达",
+        "apple": "苹果",
+        "": "grafikkarten?|cartes? graphiques?|tarjetas? (?:gráficas?|graficas?|de v[ií]deo)|sched[ae] (?:video|grafic[ae])"
+        "|placas? (?:de v[ií]deo|gráficas?)|видеокарт\\w*|显卡|独显|显存|グラボ|グラフィックボード|그래픽\\s?카드"
+        "|(?:grafik)?speicher|mémoire|memoria|memória|vidéo|cards?|kart(?:en?)|cartes?|tarjetas?|placas?"
+        "|mit|avec|con|com|de|da|del|di|je|with|of|an?|my|mine|meine?|mon|ma|mi|used|gebrauchte?|occasion|usad[ao]s?|the|each"
+        "|nv-?link(?:ed)?|sli|e-?gpu|oculink|thunderbolt(?: [345])?|usb4|water-?cooled|watercooling|undervolted|overclocked|oc"
+        "|吗|的|有|单卡?|一[张块卡]|版|を?搭載",
+    },
+    "model": {
+        "qwen": "通义千问|千问",
+        "glm": "智谱(?:清言)?",
+        "deepseek": "深度求索",
+        "hunyuan": "混元",
+        "ernie": "文心(?:一言)?",
+        "internlm": "书生(?:浦语)?",
+        "bf16": "un-?quanti[sz]ed|full precision|unquantisiert|non quantisé|满血版?",
+        "": "auf deutsch|en français|en español|in english|中文版?|exl2 h[68]|h[68]"
+        "|quants?|quanti[sz]ed|quanti[sz]ation|quanti[sz]iert|quantisée?|quantifiée?"
+        "|cuantizad[oa]|quantizzat[oa]|quantizad[oa]"
+        "|量化(?:版|模型)?|大?模型|版本?|at|in|as|with|en|im|als|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|gguf file",
+    },
+}
+_TIMES = r"[x×*]"
+_COUNTED = re.compile(r"(?<![\w.])(\d{1,3})\s*(?:[张块卡枚台個个장개]|шт\.?|stück|stk\.?|pcs\.?|units?(?!\w))", re.I)
+#: Letters of writing without gaps beside those of the Latin one.
+_SCRIPTS = re.compile(r"(?<=[぀-ヿ㐀-鿿가-힯])(?=[a-z0-9])|(?<=[a-z0-9.])(?=[぀-ヿ㐀-鿿가-힯])", re.I)
+_AMOUNT = r"\d+(?:\.\d+)?\s*(?:gb|gib|go|gig|g|tb|гб)(?![^\W_])"
+_TYPE = r"(?:lp)?ddr\d\w*(?:[- ]\d{4})?"
+_SYSTEM = (
+    rf"(?:system|host|main|pc)?[\s-]*(?:{_TYPE}(?:\s*e?cc)?(?:\s*ram)?|(?:system|host)\s*memory|s?ram|arbeitsspeicher"
+    r"|mémoire vive|memoria ram|内存|メモリ|оперативк\w+|озу)"
+)
+#: Kind -> parts that a name does not state: memory of the computer, power, links; the length of the context.
+_PARTS: Mapping[str, re.Pattern[str]] = {
+    "gpu": re.compile(
+        rf"(?<![^\W_]){_AMOUNT}\s*(?:of\s+|de\s+|di\s+)?{_SYSTEM}(?![^\W_])|(?<![^\W_]){_SYSTEM}[\s:]*{_AMOUNT}"
+        rf"|[+,/&]\s*{_AMOUNT}\s*$|@?\s*(?<![^\W_])\d{{2,3}}\s*w(?:atts?|att)?(?![^\W_])"
+        r"|(?<![^\W_])pcie?\s*\d?(?:\.0)?\s*x\d{1,2}(?![^\W_])",
+        re.I,
+    ),
+    "model": re.compile(
+        r"(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
+        r"|(?<![^\W_])(?:context|ctx|kontext|contexte|contexto|上下文)\s*(?:of|size|length|=|:)?\s*\d+k?(?![^\W_])",
+        re.I,
+    ),
+}
+_EDGES = "+,;/&@|- "
+#: Letters and digits of writing that has gaps between words.
+_SPACED = "0-9a-zà-ɏа-яё가-힣"
+
+
+def _patterns(kind: str) -> list[tuple[re.Pattern[str], str]]:
+    return [
+        (re.compile(rf"(?<![{_SPACED}])(?:{words})(?![{_SPACED}])", re.I), f" {standing} ")
+        for standing, words in _WORDS[kind].items()
+    ]
+
+
+_PATTERNS = {kind: _patterns(kind) for kind in _WORDS}
+
+
+def without_remarks(kind: str, text: str) -> tuple[str, tuple[str, ...]]:
+    """The text without words around the name, and the parts that it states and no name does; unchanged of other kinds."""
+    if kind not in _WORDS:
+        return text, ()
+    parts = tuple(match.group().strip(_EDGES) for match in _PARTS[kind].finditer(text))
+    bare = _SCRIPTS.sub(" ", _PARTS[kind].sub(" ", text))
+    if kind == "gpu":
+        bare = _COUNTED.sub(r"\1x ", bare)
+    for pattern, standing in _PATTERNS[kind]:
+        bare = pattern.sub(standing, bare)
+    return " ".join(bare.split()).strip(_EDGES), parts

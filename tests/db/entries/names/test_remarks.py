@@ -1,0 +1,91 @@
+"""Words around a name: remarks, other languages, and parts that a name does not state."""
+
+from __future__ import annotations
+
+import pytest
+
+from db.entries.names.meanings import UnknownNameError
+from db.entries.names.remarks import without_remarks
+from estimator.sentences import SentenceCode
+from tests.support.catalogs import CATALOG
+
+Read = tuple[str, int | None, list[str]]
+
+
+def read(kind: str, text: str) -> Read:
+    """Slug, count, and the parts that the answer says are not read."""
+    meaning = CATALOG.meaning(kind, text)
+    parts = [part for note in meaning.notes if note.code is SentenceCode.PART_NOT_READ for part in note.values["parts"]]
+    return meaning.slug, meaning.count, parts
+
+
+@pytest.mark.parametrize(
+    ("text", "slug", "count"),
+    [
+        ("zwei RTX 3090", "rtx-3090", 2),
+        ("Grafikkarte RTX 5060 Ti mit 16 GB", "rtx-5060-ti-16-gb", None),
+        ("carte graphique RTX 4070 12 Go", "rtx-4070", None),
+        ("deux RTX 3090", "rtx-3090", 2),
+        ("tarjeta gráfica RTX 3060 de 12 GB", "rtx-3060-12-gb", None),
+        ("PC portable RTX 4060", "rtx-4060-laptop", None),
+        ("双卡4090", "rtx-4090", 2),
+        ("4张3090", "rtx-3090", 4),
+        ("笔记本RTX4060 8G", "rtx-4060-laptop", None),
+        ("魔改2080Ti 22G", "rtx-2080-ti-22-gb-modded", None),
+        ("ノートPC RTX 4060", "rtx-4060-laptop", None),
+        ("видеокарта RTX 3060 12 ГБ", "rtx-3060-12-gb", None),
+        ("2x 3090 nvlink", "rtx-3090", 2),
+        ("my 3090 (used)", "rtx-3090", None),
+    ],
+)
+def test_words_of_other_languages_and_remarks_around_a_card_are_read(text: str, slug: str, count: int | None) -> None:
+    assert read("gpu", text) == (slug, count, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "slug", "quant"),
+    [
+        ("通义千问3 32B", "qwen3-32b", None),
+        ("Qwen3-8B 量化 Q4_K_M", "qwen3-8b", "q4-k-m"),
+        ("Llama 3.1 8B quantisé en Q8_0", "llama-3.1-8b", "q8-0"),
+        ("Qwen3-8B@q4_k_m", "qwen3-8b", "q4-k-m"),
+        ("qwen3 8b 3.0bpw h6 exl2", "qwen3-8b", "exl2-3bpw"),
+        ("qwen3 8b full precision", "qwen3-8b", "bf16"),
+    ],
+)
+def test_words_around_a_model_are_read(text: str, slug: str, quant: str | None) -> None:
+    meaning = CATALOG.meaning("model", text)
+    assert (meaning.slug, meaning.quant) == (slug, quant)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "read_as"),
+    [
+        ("gpu", "RTX 4060 8GB, 16GB RAM", ("rtx-4060", None, ["16GB RAM"])),
+        ("gpu", "3090 24gb + 64gb ddr4", ("rtx-3090", None, ["64gb ddr4"])),
+        ("gpu", "3090 @ 250w", ("rtx-3090", None, ["250w"])),
+        ("gpu", "i7-12700k + 2x 3090", ("rtx-3090", 2, ["i7-12700k"])),
+        ("gpu", "5090 with 9800x3d 64gb", ("rtx-5090", None, ["9800x3d 64gb"])),
+        ("gpu", "Ryzen 9 7950X3D / RTX 4090 / 96GB", ("rtx-4090", None, ["Ryzen 9 7950X3D", "96GB"])),
+        ("model", "qwen3 8b q4_k_m 32k context", ("qwen3-8b", None, ["32k context"])),
+    ],
+)
+def test_parts_that_a_name_does_not_state_are_said_to_be_not_read(kind: str, text: str, read_as: Read) -> None:
+    assert read(kind, text) == read_as
+
+
+def test_system_memory_is_never_left_out_of_the_name_of_a_chip_that_shares_it() -> None:
+    with pytest.raises(UnknownNameError, match="no gpu is called 'm4 pro 128gb ram'"):
+        CATALOG.meaning("gpu", "m4 pro 128gb ram")
+    assert read("gpu", "RTX 3090 128gb ram") == ("rtx-3090", None, ["128gb ram"])
+
+
+def test_the_memory_of_a_processor_changes_not_what_it_is() -> None:
+    for name in ("Ryzen AI 9 HX 370", "Ryzen 7 8845HS", "Core Ultra 7 155H", "i5-13600k"):
+        assert read("gpu", f"{name} 64GB")[0] == read("gpu", name)[0]
+
+
+def test_a_text_of_remarks_alone_is_no_name() -> None:
+    assert without_remarks("gpu", "Grafikkarte mit 16 GB") == ("16 GB", ())
+    with pytest.raises(UnknownNameError):
+        CATALOG.meaning("gpu", "Grafikkarte mit 16 GB")
