@@ -34,6 +34,7 @@ _SIZE = re.compile(r"[ae]?((?!0\d)\d{1,3}(?:\.\d+)?)([bmt])")
 _VERSION = re.compile(r"\d(?:\.\d)?")
 _BILLIONS = {"b": 1.0, "m": 1e-3, "t": 1e3}
 #: Names round: a model of 1.54 billion is called 1B and 2B.
+_OF_IMAGES = frozenset({"vl", "vision"})
 _NEAR = (0.55, 1.6)
 #: An amount in a name that is no more than this is a context, as in "1M".
 _CONTEXT_MAX = 0.01
@@ -82,6 +83,8 @@ def _findings(
         yield "base", f"the name is that of {sibling!r}, which has the same shape; correct the base"
     elif row.known_by != "text" and (told := other_size(row.repository, base)):
         yield "base", f"the name says {told}, which is no size of {row.base!r}; correct the base"
+    elif row.known_by == "name" and has_tower(row.repository) and "image" not in base["modalities"]:
+        yield "known_by", f"the name tells of images, which {row.base!r} does not read; write text"
     if row.known_by == "card" and row.revision is None:
         yield "revision", "nothing tells which commit of the card was read; state it, or write recalled"
     if row.format not in (None, SEVERAL_GGUF, OTHER) and row.format not in quants:
@@ -90,6 +93,11 @@ def _findings(
     if name in seen:
         yield "repository", f"{row.repository} has {seen[name]} already; keep one"
     seen[name] = f"a line in {family}"
+
+
+def has_tower(repository: str) -> bool:
+    """Whether the name of a repository tells that its model reads images."""
+    return not _OF_IMAGES.isdisjoint(words("model", repository.split("/")[-1]))
 
 
 def other_size(repository: str, base: Entry) -> str | None:

@@ -182,7 +182,8 @@ def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
     known = words("model", name)
     if not _VARIANTS.isdisjoint({*known} - {*asked}):
         return False
-    own = [word for word in known if word not in base and word.isalpha() and len(word) > 1]
+    shared = NOISE["model"].union(base)
+    own = [word for word in known if word not in shared and word.isalpha() and len(word) > 1]
     versions = {
         pair for pair in pairwise(asked) if pair[0].isalpha() and pair[1][0].isdigit() and not pair[1][-1].isalpha()
     }

@@ -147,6 +147,14 @@ class NameIndex:
             return self._stated(said or text, slug, fits, open_=self._is_another(slug, asked))
         return self._choice(said or text, fits, whole=whole) if fits else None
 
+    def knows(self, text: str) -> bool:
+        """Whether each word of a text is one of names or facts, or an amount."""
+        return all(word in self._vocabulary or is_quantity(word) for word in words(self.kind, text))
+
+    def fits(self, text: str) -> bool:
+        """Whether an entity has all words of a text."""
+        return bool(self._fits(frozenset(words(self.kind, text))))
+
     def suggest(self, text: str) -> tuple[str, ...]:
         """Slugs of the entities whose names share most letter triples with ``text``, at most five; none where none is near.
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import orjson
 
 _REMARKS = re.compile(
-    r"\((?:tm|r|c)\)|[™®©]|\b(?:amd|intel|cpu|processor|\d+[ -]cores?|\d+th gen|with radeon.*|@.*)\b|@.*|\bw/.*",
+    r"\((?:tm|r|c)\)|[™®©]|\b(?:laptop|notebook|desktop|(?:mini )?pc)\b"
+    r"|\b(?:amd|intel|cpu|processor|\d+[ -]cores?|\d+th gen|with radeon.*|@.*)\b|@.*|\bw/.*",
     re.IGNORECASE,
 )
 _AMOUNT = re.compile(r"\b(?:\d{1,4}\s*(?:gb|gib|tb)|\d{1,3}\s*g)(?:\s+of)?\b", re.IGNORECASE)

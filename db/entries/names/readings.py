@@ -13,10 +13,10 @@ _ADDRESS = re.compile(
     r"^(?:ollama\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?",
     re.I,
 )
-_FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors)$", re.I)
+_FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors|bin|pth?)$", re.I)
 _GAP = re.compile(r"[\s_:/@-]+|(?<!\d)\.|\.(?!\d)")
 #: Container formats and makers' marks at the end of a repository's name; they are no quantization by themselves.
-_FORMATS = frozenset({"gguf", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants"})
+_FORMATS = frozenset({"gguf", "ggml", "ggmlv3", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants"})
 _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
 _QUANT_FORM = re.compile(
@@ -30,7 +30,7 @@ _COUNTS = {"single": 1, "dual": 2, "two": 2, "double": 2, "twin": 2, "pair of": 
 _LEADING = re.compile(rf"^\(?(\d{{1,3}})\s*{_TIMES}\s*\)?\s*(?=\S)", re.I)
 _LEADING_WORD = re.compile(rf"^(?:a\s+)?({'|'.join(_COUNTS)})\s+", re.I)
 #: "2 3090s", "2 a100": a bare number that is no amount of memory.
-_LEADING_NUMBER = re.compile(r"^(\d{1,2})\s+(?!(?:gb|gib|gio|go|g)(?![^\W_]))(?=\S)", re.I)
+_LEADING_NUMBER = re.compile(r"^(\d|1[0-6])\s+(?!(?:gb|gib|gio|go|g)(?![^\W_]))(?=\S)", re.I)
 _TRAILING = re.compile(
     rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,3}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,3}})|[,\s]+(\d{{1,3}})\s*{_TIMES})$",
     re.I,
@@ -42,6 +42,12 @@ _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w{3})(?<!s)s$", re.I)
 _DRIVER = re.compile(
     r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\((?:[a-z]{3}(?:-[a-z])?|dg2|bmg)(?:[ -]g\w*)?\)|\bradv\b.*$"
     r"|\s(?:w/|with)\s*radeon.*$",
+    re.I,
+)
+#: What an engine or driver prints before the name of a device, and behind it, as in "CUDA0: ..., compute capability 8.6".
+_LOGGED = re.compile(
+    r"^(?:\w+:\s*)?(?:cuda|vulkan|rocm|hip|metal|sycl|opencl|device|gpu)\s*#?\d*\s*[:=-]\s*(?P<name>.+?)"
+    r"(?:,\s*(?:compute capability|gfx|vmm|\d+\s*mi?b)\b.*|\s*\((?:uuid|\d+\s*mi?b)\b.*|\s*\|.*)?$",
     re.I,
 )
 #: What a list of devices prints around a name, as in "01:00.0 VGA compatible controller: ... [GeForce RTX 4090] (rev a1)".
@@ -68,9 +74,9 @@ _CODE_NAMES = {
 }  # fmt: skip
 _CODE_NAME = re.compile(rf"\bradv[ _](?:gfx\w+|({'|'.join(sorted(_CODE_NAMES, key=len, reverse=True))}))\b", re.I)
 _COMPUTER = re.compile(
-    r"(?:\b1\d(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])\s*)?\b(?:apple\s+)?"
+    r"(?:\b(?:1\d|2[147])(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])\s*)?\b(?:apple\s+)?"
     r"(?:mb[pa]|macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?)"
-    r"(?:\s+1\d(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])?)?(?![^\W_])",
+    r"(?:\s+(?:1\d|2[147])(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])?)?(?![^\W_])",
     re.I,
 )
 #: What a service writes before the name of an instance ("ml.g5.xlarge"), or around a count ("gpu_8x_h100_sxm5").
@@ -86,11 +92,14 @@ _AROUND = re.compile(
     re.I,
 )
 #: Lines of laptops with their model, around the name of a card.
-_LAPTOP = re.compile(
+LAPTOP = re.compile(
     r"\b(?:(?:asus|dell|hp|lenovo|acer|msi|razer)\s+)?"
-    r"(?:alienware|aspire|blade|elitebook|ideapad|inspiron(?:\s+\d{4})?|katana|latitude(?:\s+\d{4})?|legion|loq|nitro|omen|pavilion|precision(?:\s+\d{4})?|predator"
-    r"|probook|scar|stealth|surface(?:\s+(?:laptop|book|pro))?|thinkpad|victus|vivobook|xps|yoga|zbook|zenbook|zephyrus)"
-    r"(?:\s+(?:helios|pro|slim|studio))?(?:\s+[a-z]{0,2}\d{1,3}[a-z]?(?![^\W_]))?(?:\s+gen\s+\d+)?(?![^\W_])",
+    r"(?:alienware|aspire|blade|elitebook|ideapad|inspiron(?:\s+\d{4})?|katana|latitude(?:\s+\d{4})?|legion|loq|nitro(?!\s*\+)|omen|pavilion|precision(?:\s+\d{4})?|predator"
+    r"|probook|scar|stealth|surface(?:\s+(?:laptop|book|pro))?|thinkpad|victus|vivobook|xps|yoga|zbook|zenbook|zephyrus"
+    r"|framework\s+laptop|laptop|notebook|tuf(?:\s+gaming|\s+dash)?(?=\s+[af]1[4-8])|rog\s+strix(?=\s+g1[4-8])|flow(?=\s+[xz]1)"
+    r"|(?:aero|cyborg|crosshair|pulse|raider|sword|thin|vector)(?=\s+(?:g[efp]|a)?\d{2}(?!\d)))"
+    r"(?:\s+(?:helios|pro|slim|studio))?(?:\s+[a-z]{0,2}\d{1,3}[a-z]?(?![^\W_]))?(?:\s+(?:pro|slim)(?![^\W_]))?"
+    r"(?:\s+gen\s+\d+)?(?![^\W_])",
     re.I,
 )
 _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?![^\W_])", re.I)
@@ -151,7 +160,7 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     if (bare := _SERVICE.sub("", text.strip())) != text.strip():
         text = bare.replace("_", " ")
     yield Reading(text)
-    listed = _LISTED.match(text.strip())
+    listed = _LOGGED.match(text.strip()) or _LISTED.match(text.strip())
     names = [text.strip() if listed is None else listed["name"].strip()]
     without_driver = _DRIVER.sub(" ", names[0]).strip()
     if without_driver != names[0]:
@@ -159,9 +168,10 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     if _APPLE_CHIP.search(text):
         names.append(_COMPUTER.sub(" ", text).strip())
     chip = " ".join(_AROUND.sub(" ", names[-1]).split())
-    if chip and chip != names[-1]:
+    # A number before the chip that began no text is that of a laptop or a board, and no count.
+    if chip and chip != names[-1] and (not _LEADING_NUMBER.match(chip) or names[-1][0].isdigit()):
         names.append(chip)
-    card = " ".join(_LAPTOP.sub(" ", names[0]).split())
+    card = " ".join(LAPTOP.sub(" ", names[0]).split())
     if card and card != names[0]:
         names.append(f"{card} laptop")
     if _MOBILE.search(names[-1]):

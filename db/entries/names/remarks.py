@@ -20,14 +20,17 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "|portátil|portatile|(?:pc|ordinateur) portable",
         "desktop": "台式机?|桌面版?|デスクトップ|데스크톱|de bureau|de sobremesa",
         "modded": "魔改|改版",
-        "gb": "гб|ギガ|기가",
+        "gb": "гб|ギガ|기가|gigs?",
         "nvidia": "英伟达",
         "apple": "苹果",
+        "ascend": "(?:华为)?昇腾",
         "": "grafikkarten?|cartes? graphiques?|tarjetas? (?:gráficas?|graficas?|de v[ií]deo)|sched[ae] (?:video|grafic[ae])"
         "|placas? (?:de v[ií]deo|gráficas?)|видеокарт\\w*|显卡|独显|显存|グラボ|グラフィックボード|그래픽\\s?카드"
         "|(?:grafik)?speicher|mémoire|memoria|memória|vidéo|cards?|kart(?:en?)|cartes?|tarjetas?|placas?"
         "|mit|avec|con|com|de|da|del|di|je|with|of|an?|my|mine|meine?|mon|ma|mi|used|gebrauchte?|occasion|usad[ao]s?|the|each"
-        "|nv-?link(?:ed)?|sli|e-?gpu|oculink|thunderbolt(?: [345])?|usb4|water-?cooled|watercooling|undervolted|overclocked|oc"
+        "|nv-?link(?:ed)?|sli|e-?gpu|oculink|thunderbolt(?: [345])?|usb4|water-?cooled|watercooling|undervolted|overclocked|oc|ecc"
+        "|old|alte[rns]?|vieux|viejo|(?:mini[- ]?)?pc|computer|rechner|ordinateur|server|workstation pc"
+        "|(?:lunar|meteor|arrow|raptor|alder) lake|(?:strix|hawk|phoenix) point|zen ?[2-5]"
         "|吗|的|有|单卡?|一[张块卡]|版|を?搭載",
     },
     "model": {
@@ -37,11 +40,14 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "hunyuan": "混元",
         "ernie": "文心(?:一言)?",
         "internlm": "书生(?:浦语)?",
-        "bf16": "un-?quanti[sz]ed|full precision|unquantisiert|non quantisé|满血版?",
+        "distill": "蒸馏版?",
+        "bf16": "un-?quanti[sz]ed|full precision|unquantisiert|non quantisé",
         "": "auf deutsch|en français|en español|in english|中文版?|exl2 h[68]|h[68]"
         "|quants?|quanti[sz]ed|quanti[sz]ation|quanti[sz]iert|quantisée?|quantifiée?"
         "|cuantizad[oa]|quantizzat[oa]|quantizad[oa]"
-        "|量化(?:版|模型)?|大?模型|版本?|at|in|as|with|en|im|als|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|gguf file",
+        "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights"
+        "|gguf file|full|big|arm"
+        "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
     },
 }
 _TIMES = r"[x×*]"

@@ -8,13 +8,13 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from weakref import proxy
 
-from db.entries.names.derivatives import Derivative, derivatives_by_key, derivatives_by_word, is_called, plain, shape_of
+from db.entries.names.bases import Bases
+from db.entries.names.derivatives import derivatives_by_key, derivatives_by_word, plain
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import (
     AmbiguousNameError,
     Meaning,
     UnknownNameError,
-    listed,
     not_read,
     shortened,
     taken_as,
@@ -24,21 +24,15 @@ from db.entries.names.processors import memory_type_of, series_of, without_memor
 from db.entries.names.products import products
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import ALTERNATIVES, BESIDE, JOINED, Reading, gpu_readings, model_readings, target_of
-from db.entries.names.refusals import refusal
+from db.entries.names.refusals import WHY, refusal
 from db.entries.names.remarks import without_remarks
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
+from db.entries.names.titles import card_in_title
 from db.entries.names.words import Entry, key, words
 from estimator.sentences import Sentence, SentenceCode
 
 _KEPT = 4096
 _CHIP = ", or its chip and memory"
-_KNOWN_BY = {
-    "name": "which its name states",
-    "card": "which its card states",
-    "recalled": "as is recalled of it; its card was not read",
-    "shape": "which has the same shape",
-    "text": "whose shape its text model has; its towers are not counted",
-}
 Find = Callable[[str, str, Reading], Meaning | None]
 _Ways = list[tuple[Find, Sequence[Reading]]]
 
@@ -83,6 +77,10 @@ class Resolver:
             raise
 
     @cached_property
+    def _bases(self) -> Bases:
+        return Bases(self._entries["model"], self._root / "derivatives")
+
+    @cached_property
     def _quants(self) -> QuantNames:
         return QuantNames(self._entries["quant"])
 
@@ -115,15 +113,30 @@ class Resolver:
             return self._meaning_of(kind, text, list(self._readings(kind, text)))
         except UnknownNameError as error:
             bare, parts = without_remarks(kind, text)
-            if error.reason is not None or bare in ("", text):
-                raise
             try:
+                if error.reason is not None or bare in ("", text):
+                    raise
                 meaning = self._meaning_of(kind, text, list(self._readings(kind, bare)))
             except UnknownNameError as other:
-                raise (other if other.reason else error) from other
+                is_open = kind == "gpu" and (other.reason is None or WHY["configurations"] in other.reason)
+                found = self._titled(text, bare) if is_open else None
+                if found is None:
+                    raise (other if other.reason else error) from other
+                meaning = found
             if parts and self._entries[kind][meaning.slug].get("unified_memory"):
                 raise
             return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
+
+    def _titled(self, text: str, bare: str) -> Meaning | None:
+        """The card in a title of a shop or the name of a computer, whose other words no accelerator has."""
+        title, is_laptop = card_in_title(bare, self._index("gpu"))
+        for name in (f"{title} laptop", title) if is_laptop and title else (title,):
+            for reading in gpu_readings(name) if name else ():
+                meaning = self._found("gpu", text, reading)
+                if meaning is not None and (not is_laptop or self._entries["gpu"][meaning.slug]["kind"] == "laptop"):
+                    taken = taken_as(text, str(self._entries["gpu"][meaning.slug]["name"]))
+                    return self._completed(text, replace(meaning, notes=meaning.notes or (taken,)), reading)
+        return None
 
     def _meaning_of(self, kind: str, text: str, readings: Sequence[Reading]) -> Meaning:
         for ways in self._ways(kind, readings):
@@ -153,7 +166,7 @@ class Resolver:
             named = [(self._named, readings[:1]), (self._listed, repositories)]
             named += [(self._found, readings), (self._derived, readings)]
             never: _Ways = [(partial(self._refused, unread=False), readings[:1])]
-            return [named, never, [(self._described, loose)], [(self._refused, readings[:1])], repaired]
+            return [named, never, [(self._bases.described, loose)], [(self._refused, readings[:1])], repaired]
         if kind == "gpu":
             counted = [reading for reading in readings if reading.count is not None]
             whole = [replace(reading, whole=True) for reading in (readings[0], *counted)]
@@ -193,7 +206,7 @@ class Resolver:
     def _derived(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a derivative; a word that names of models have, such as their family, names no derivative."""
         derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
-        return None if derivative is None or self._index(kind).has_word(reading.name) else self._of_base(derivative)
+        return None if derivative is None or self._index(kind).has_word(reading.name) else self._bases.of(derivative)
 
     def _refused(self, kind: str, text: str, reading: Reading, *, unread: bool = True) -> Meaning | None:
         """Nothing; an error with the reason where the name is known and not estimated, or (``unread``) not yet."""
@@ -201,49 +214,6 @@ class Resolver:
         if refused is not None and (unread or refused.why != "unread"):
             raise UnknownNameError(kind, text, (), refused.sentence)
         return None
-
-    def _described(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The base of the derivatives whose names have all words of the text, which no model's name has."""
-        having = derivatives_by_word(self._root / "derivatives").having(reading.name)
-        derivatives = [derivative for derivative in having if derivative.base in self._entries["model"]]
-        names = {
-            slug: words(kind, str(self._entries[kind][slug]["name"])) for slug in {line.base for line in derivatives}
-        }
-        asked = words(kind, reading.name)
-        known = {line.base: line for line in derivatives if is_called(line.name, asked, names[line.base])}
-        if len(known) > 1:
-            raise AmbiguousNameError(kind, text, sorted(known))
-        for derivative in known.values():
-            meaning = self._of_base(derivative)
-            taken = taken_as(text, derivative.repository)
-            return None if meaning is None else Meaning(derivative.base, (taken, *meaning.notes))
-        return None
-
-    def _of_base(self, derivative: Derivative) -> Meaning | None:
-        base = self._entries["model"].get(derivative.base)
-        if base is None:
-            return None
-        known_by, alike = derivative.known_by, self._of_shape(derivative)
-        also = f" That shape is also that of {listed(alike)}." if alike else ""
-        text = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[known_by]}.{also}"
-        values = {"repository": derivative.repository, "base": derivative.base, "known_by": known_by}
-        notes = [Sentence(SentenceCode.BASE_OF_DERIVATIVE, text, **values)]
-        if derivative.format is None:
-            text = "Its abilities are taken from there, too: its own tuning is not judged."
-            notes.append(Sentence(SentenceCode.TUNING_NOT_JUDGED, text, **values))
-        if derivative.format == "other":
-            told = derivative.repository
-            text = f"The format of {told} is not in the catalog; the estimate is of the quantization that is asked for."
-            notes.append(Sentence(SentenceCode.QUANT_UNKNOWN, text, name=told, quant="other", nearest=[]))
-        return Meaning(derivative.base, tuple(notes), alike, quant=derivative.quant)
-
-    def _of_shape(self, derivative: Derivative) -> tuple[str, ...]:
-        """Other models of the shape by which the base of a derivative is known."""
-        models = self._entries["model"]
-        if derivative.known_by not in ("shape", "text"):
-            return ()
-        shape = shape_of(models[derivative.base])
-        return tuple(slug for slug in models if slug != derivative.base and shape_of(models[slug]) == shape)
 
     def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerator that is built into a computer; a maker's name alone is none of its computers."""
@@ -376,6 +346,9 @@ class Resolver:
     def _completed(self, text: str, meaning: Meaning, reading: Reading) -> Meaning:
         """The meaning of a part of ``text`` with what the rest states."""
         notes, unknown = meaning.notes, reading.unknown_quant
+        line = derivatives_by_key(self._root / "derivatives").get(plain(text)) if unknown and " " not in text else None
+        if line is not None and line.base == meaning.slug and line.quant:
+            return replace(meaning, quant=line.quant)
         level = self._quants.of_level(unknown) if unknown else ()
         if reading.is_short and not notes:
             notes = (taken_as(text, str(self._entries["gpu"][meaning.slug]["name"])),)

@@ -22,7 +22,7 @@ _LETTERED = rf"(?<![^\W_])[^\W\d_]{_NUMBER}"
 _START = r"(?<![^\W_.])"  # no letter, digit or point before
 _GPU_WORD = re.compile(
     rf"{_START}(?P<memory>\d+(?:\.\d+)?)[\s-]*(?:gib|gb|gio|go|g)(?![^\W_])"
-    rf"|{_START}(?P<cores>\d+)[\s-]*(?:cores?|c)(?![^\W_])"
+    rf"|{_START}(?P<cores>\d+)[\s-]*(?:(?:gpu[\s-]*)?cores?|c)(?![^\W_])"
     rf"|{_START}\d+x(?=\s*(?:lp)?ddr)"  # channels of memory
     rf"|(?P<type>(?:hbm|gddr|lpddr|ddr)\d[a-z]*)"
     rf"|{_LETTERED}|{_NUMBER}|{_LETTERS}"

@@ -37,6 +37,7 @@ def test_the_lists_are_sound() -> None:
         ({"base": "llama-3.1-8b"}, "base"),
         ({"repository": "org/Qwen3-8B-tuned"}, "base"),
         ({"repository": "org/Qwen3-8B-VL", "known_by": "text"}, None),
+        ({"repository": "org/Qwen3-32B-VL"}, "known_by"),
         ({"format": "q9"}, "format"),
         ({"repository": "no owner"}, "repository"),
         ({"repository": "Qwen/Qwen3-32B"}, "repository"),

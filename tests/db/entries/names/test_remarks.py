@@ -85,6 +85,50 @@ def test_the_memory_of_a_processor_changes_not_what_it_is() -> None:
         assert read("gpu", f"{name} 64GB")[0] == read("gpu", name)[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "slug", "count"),
+    [
+        ("Sapphire Nitro+ RX 7900 XTX Vapor-X 24GB", "rx-7900-xtx", None),
+        ("MSI GeForce RTX 4090 SUPRIM LIQUID X 24G", "rtx-4090", None),
+        ("ASUS Dual GeForce RTX 3060 V2 OC Edition 12GB GDDR6", "rtx-3060-12-gb", None),
+        ("XFX Speedster MERC310 RX 7900XT 20GB", "rx-7900-xt", None),
+        ("2x EVGA GeForce RTX 3090 FTW3 ULTRA", "rtx-3090", 2),
+        ("七彩虹 RTX 4060Ti 16G", "rtx-4060-ti-16-gb", None),
+        ("Framework Laptop 16 RX 7700S", "rx-7700s", None),
+        ("Lenovo Legion 5 Pro RTX 3070", "rtx-3070-laptop", None),
+        ("Acer Nitro 5 RTX 3060", "rtx-3060-laptop", None),
+        ("ASUS TUF Gaming A15 RTX 4060", "rtx-4060-laptop", None),
+        ("CUDA0: NVIDIA GeForce RTX 3090, compute capability 8.6, VMM: yes", "rtx-3090", None),
+        ("GPU 0: NVIDIA GeForce RTX 3090 (UUID: GPU-1c2)", "rtx-3090", None),
+        ("imac 24 m3 24gb", "apple-m3-10c-24gb", None),
+        ("Apple M1 Ultra (64 GPU cores)", "apple-m1-ultra-64c-128gb", None),
+    ],
+)
+def test_the_card_in_a_title_of_a_shop_or_a_line_of_a_log_is_read(text: str, slug: str, count: int | None) -> None:
+    assert read("gpu", text) == (slug, count, [])
+
+
+@pytest.mark.parametrize("text", ["MSI RTX 3099 Gaming X", "Legion 5 Pro", "Gigabyte AORUS", "EVGA RTX 4090 Ti FTW3"])
+def test_a_title_without_a_known_card_is_none(text: str) -> None:
+    with pytest.raises(UnknownNameError):
+        CATALOG.meaning("gpu", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("google/gemma-3-27b-it:free", "gemma-3-27b"),
+        ("meta-llama/Llama-3.3-70B-Instruct-Turbo", "llama-3.3-70b"),
+        ("mixtral-8x7b-32768", "mixtral-8x7b"),
+        ("gpt-oss:120b-cloud", "gpt-oss-120b"),
+        ("llama-2-7b-chat.ggmlv3.q4_0.bin", "llama-2-7b"),
+        ("athene-v2:72b", "qwen2-72b"),
+    ],
+)
+def test_names_of_services_and_registries_are_read(text: str, slug: str) -> None:
+    assert CATALOG.meaning("model", text).slug == slug
+
+
 def test_a_text_of_remarks_alone_is_no_name() -> None:
     assert without_remarks("gpu", "Grafikkarte mit 16 GB") == ("16 GB", ())
     with pytest.raises(UnknownNameError):

@@ -1,0 +1,84 @@
+"""Models that names of derivatives mean: the base, and what is said of how it is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from db.entries.names.derivatives import Derivative, derivatives_by_word, is_called, shape_of
+from db.entries.names.meanings import AmbiguousNameError, Meaning, listed, taken_as
+from db.entries.names.readings import Reading
+from db.entries.names.words import Entry, beside, words
+from estimator.sentences import Sentence, SentenceCode
+
+_KNOWN_BY = {
+    "name": "which its name states",
+    "card": "which its card states",
+    "recalled": "as is recalled of it; its card was not read",
+    "shape": "which has the same shape",
+    "text": "whose shape its text model has; its towers are not counted",
+}
+#: A size of a model in its name.
+_SIZE = re.compile(r"(?<![^\W_])(?P<size>\d+(?:\.\d+)?b)(?![^\W_])", re.I)
+
+
+class Bases:
+    """Answers to names of derivatives, listed below ``directory``, by the models of a catalog."""
+
+    def __init__(self, models: Mapping[str, Entry], directory: Path) -> None:
+        self._models = models
+        self._directory = directory
+
+    def described(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The base of the derivatives whose names have all words of the text, which no model's name has."""
+        known_words = derivatives_by_word(self._directory)
+        derivatives = [line for line in known_words.having(reading.name) if line.base in self._models]
+        if not derivatives and (size := _SIZE.search(reading.name)):
+            # A registry states the size of the base in its tag, where the name of a repository may leave it out.
+            bare = f"{reading.name[: size.start()]} {reading.name[size.end() :]}"
+            sized = {slug for slug, entry in self._models.items() if _has_size(slug, entry, size["size"].casefold())}
+            derivatives = [
+                line for line in known_words.having(bare) if line.base in sized and not _SIZE.search(line.name)
+            ]
+        names = {slug: words(kind, str(self._models[slug]["name"])) for slug in {line.base for line in derivatives}}
+        asked = words(kind, reading.name)
+        known = {line.base: line for line in derivatives if is_called(line.name, asked, names[line.base])}
+        if len(known) > 1:
+            raise AmbiguousNameError(kind, text, sorted(known))
+        for derivative in known.values():
+            meaning = self.of(derivative)
+            taken = taken_as(text, derivative.repository)
+            return None if meaning is None else Meaning(derivative.base, (taken, *meaning.notes))
+        return None
+
+    def of(self, derivative: Derivative) -> Meaning | None:
+        """The meaning of a derivative; None where the catalog lacks its base."""
+        base = self._models.get(derivative.base)
+        if base is None:
+            return None
+        known_by, alike = derivative.known_by, self._of_shape(derivative)
+        also = f" That shape is also that of {listed(alike)}." if alike else ""
+        text = f"{derivative.repository} is estimated as {base['name']}, {_KNOWN_BY[known_by]}.{also}"
+        values = {"repository": derivative.repository, "base": derivative.base, "known_by": known_by}
+        notes = [Sentence(SentenceCode.BASE_OF_DERIVATIVE, text, **values)]
+        if derivative.format is None:
+            text = "Its abilities are taken from there, too: its own tuning is not judged."
+            notes.append(Sentence(SentenceCode.TUNING_NOT_JUDGED, text, **values))
+        if derivative.format == "other":
+            told = derivative.repository
+            text = f"The format of {told} is not in the catalog; the estimate is of the quantization that is asked for."
+            notes.append(Sentence(SentenceCode.QUANT_UNKNOWN, text, name=told, quant="other", nearest=[]))
+        return Meaning(derivative.base, tuple(notes), alike, quant=derivative.quant)
+
+    def _of_shape(self, derivative: Derivative) -> tuple[str, ...]:
+        """Other models of the shape by which the base of a derivative is known."""
+        models = self._models
+        if derivative.known_by not in ("shape", "text"):
+            return ()
+        shape = shape_of(models[derivative.base])
+        return tuple(slug for slug in models if slug != derivative.base and shape_of(models[slug]) == shape)
+
+
+def _has_size(slug: str, entry: Entry, size: str) -> bool:
+    return size in words("model", slug) or size in beside("model", entry)
