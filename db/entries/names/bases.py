@@ -41,7 +41,10 @@ class Bases:
             derivatives = [
                 line for line in known_words.having(bare) if line.base in sized and not _SIZE.search(line.name)
             ]
-        names = {slug: words(kind, str(self._models[slug]["name"])) for slug in {line.base for line in derivatives}}
+        names = {
+            slug: words(kind, f"{self._models[slug]['name']} {self._models[slug]['publisher']}")
+            for slug in {line.base for line in derivatives}
+        }
         asked = words(kind, reading.name)
         known = {line.base: line for line in derivatives if is_called(line.name, asked, names[line.base])}
         if len(known) > 1:

@@ -19,7 +19,7 @@ _REMARKS = re.compile(
     r"|\b(?:amd|intel|cpu|processor|\d+[ -]cores?|\d+th gen|with radeon.*|@.*)\b|@.*|\bw/.*",
     re.IGNORECASE,
 )
-_AMOUNT = re.compile(r"\b(?:\d{1,4}\s*(?:gb|gib|tb)|\d{1,3}\s*g)(?:\s+of)?\b", re.IGNORECASE)
+_AMOUNT = re.compile(r"\b(?:\d{1,4}(?:\.\d)?\s*(?:gb|gib|tb)|\d{1,3}\s*g)(?:\s+of)?\b", re.IGNORECASE)
 _MEMORY = re.compile(r"\b((?:lp)?ddr\dx?)(?:[- ]\d{4})?\b|\b(?:ram|memory)\b", re.IGNORECASE)
 
 

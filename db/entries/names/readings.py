@@ -10,7 +10,7 @@ from dataclasses import dataclass
 QuantOf = Callable[[str], str | None]
 
 _ADDRESS = re.compile(
-    r"^(?:ollama\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?",
+    r"^(?:(?:ollama|docker\s+model)\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?",
     re.I,
 )
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors|bin|pth?)$", re.I)
@@ -80,7 +80,7 @@ _COMPUTER = re.compile(
     re.I,
 )
 #: What a service writes before the name of an instance ("ml.g5.xlarge"), or around a count ("gpu_8x_h100_sxm5").
-_SERVICE = re.compile(r"^(?:ml\.(?=[a-z])|gpu_(?=\d+x_))", re.I)
+_SERVICE = re.compile(r"^(?:ml\.(?=[a-z])|(?:google\s+)?tpu\s+(?=v\d\w*-\d)|gpu_(?=\d+x_))", re.I)
 #: Makers of boards with their lines, and those who rent accelerators: words around a name that leave the chip as it is.
 _AROUND = re.compile(
     r"\b(?:acer|asrock|asus|colorful|dell|evga|gainward|galax|gigabyte|gunnir|hp|inno3d|kfa2|lenovo|manli|maxsun|msi|palit|pny"

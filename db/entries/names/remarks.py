@@ -6,12 +6,11 @@ A text is read without them only where it means nothing as it stands, so a word 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 #: Kind -> what stands for the words of other languages and signs.
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "gpu": {
-        "1x": "one|eine?[mnr]?|une?|uno|una|um|uma|один|одна",
         "2x": "zwei|zwo|doppelte?|deux|doble|dos|due|doppia|duas|dois|dupla|две|два|双卡?|两[张块卡]?",
         "3x": "drei|trois|tres|tre|três|три|三[张块卡]",
         "4x": "vier|quatre|cuatro|quattro|quatro|четыре|四[张块卡]",
@@ -27,9 +26,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "": "grafikkarten?|cartes? graphiques?|tarjetas? (?:gráficas?|graficas?|de v[ií]deo)|sched[ae] (?:video|grafic[ae])"
         "|placas? (?:de v[ií]deo|gráficas?)|видеокарт\\w*|显卡|独显|显存|グラボ|グラフィックボード|그래픽\\s?카드"
         "|(?:grafik)?speicher|mémoire|memoria|memória|vidéo|cards?|kart(?:en?)|cartes?|tarjetas?|placas?"
-        "|mit|avec|con|com|de|da|del|di|je|with|of|an?|my|mine|meine?|mon|ma|mi|used|gebrauchte?|occasion|usad[ao]s?|the|each"
+        "|mit|avec|con|com|de|da|del|di|je|with|of|one|an?|eine?[mnr]?|une?|uno|una|uma?|один|одна|und|et|and|my|mine|meine?|mon|ma|mi|used|gebrauchte?|occasion|usad[ao]s?|the|each"
         "|nv-?link(?:ed)?|sli|e-?gpu|oculink|thunderbolt(?: [345])?|usb4|water-?cooled|watercooling|undervolted|overclocked|oc|ecc"
-        "|old|alte[rns]?|vieux|viejo|(?:mini[- ]?)?pc|computer|rechner|ordinateur|server|workstation pc"
+        "|20[12]\\d|early|mid|late|old|alte[rns]?|vieux|viejo|(?:mini[- ]?)?pc|computer|rechner|ordinateur|server|workstation pc"
         "|(?:lunar|meteor|arrow|raptor|alder) lake|(?:strix|hawk|phoenix) point|zen ?[2-5]"
         "|吗|的|有|单卡?|一[张块卡]|版|を?搭載",
     },
@@ -42,10 +41,10 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "internlm": "书生(?:浦语)?",
         "distill": "蒸馏版?",
         "bf16": "un-?quanti[sz]ed|full precision|unquantisiert|non quantisé",
-        "": "auf deutsch|en français|en español|in english|中文版?|exl2 h[68]|h[68]"
+        "": "日本語|한국어|양자화|auf deutsch|en français|en español|in english|中文版?|exl2 h[68]|h[68]"
         "|quants?|quanti[sz]ed|quanti[sz]ation|quanti[sz]iert|quantisée?|quantifiée?"
         "|cuantizad[oa]|quantizzat[oa]|quantizad[oa]"
-        "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights"
+        "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|de|di|do|da|von"
         "|gguf file|full|big|arm"
         "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
     },
@@ -64,7 +63,8 @@ _SYSTEM = (
 _PARTS: Mapping[str, re.Pattern[str]] = {
     "gpu": re.compile(
         rf"(?<![^\W_]){_AMOUNT}\s*(?:of\s+|de\s+|di\s+)?{_SYSTEM}(?![^\W_])|(?<![^\W_]){_SYSTEM}[\s:]*{_AMOUNT}"
-        rf"|[+,/&]\s*{_AMOUNT}\s*$|@?\s*(?<![^\W_])\d{{2,3}}\s*w(?:atts?|att)?(?![^\W_])"
+        rf"|[+,/&]\s*{_AMOUNT}\s*$|\(?(?<![^\W_]){_AMOUNT}\s*(?:in )?(?:total|insgesamt|combined)\)?"
+        rf"|@?\s*(?<![^\W_])\d{{2,3}}\s*w(?:atts?|att)?(?![^\W_])"
         r"|(?<![^\W_])pcie?\s*\d?(?:\.0)?\s*x\d{1,2}(?![^\W_])",
         re.I,
     ),
@@ -74,6 +74,8 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         re.I,
     ),
 }
+#: Memory of a chip that shares it with the processor is its own.
+_SYSTEM_WORD = re.compile(rf"(?P<amount>{_AMOUNT})\s*{_SYSTEM}(?![^\W_])", re.I)
 _EDGES = "+,;/&@|- "
 #: Letters and digits of writing that has gaps between words.
 _SPACED = "0-9a-zà-ɏа-яё가-힣"
@@ -89,14 +91,21 @@ def _patterns(kind: str) -> list[tuple[re.Pattern[str], str]]:
 _PATTERNS = {kind: _patterns(kind) for kind in _WORDS}
 
 
-def without_remarks(kind: str, text: str) -> tuple[str, tuple[str, ...]]:
-    """The text without words around the name, and the parts that it states and no name does; unchanged of other kinds."""
+def without_remarks(kind: str, text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The text without words around the name; then without the parts, too, that it states and no name does, beside them.
+    Nothing of other kinds."""
     if kind not in _WORDS:
-        return text, ()
+        return
     parts = tuple(match.group().strip(_EDGES) for match in _PARTS[kind].finditer(text))
-    bare = _SCRIPTS.sub(" ", _PARTS[kind].sub(" ", text))
+    yield _without_words(kind, _SYSTEM_WORD.sub(r"\g<amount>", text) if kind == "gpu" else text), ()
+    if parts:
+        yield _without_words(kind, _PARTS[kind].sub(" ", text)), parts
+
+
+def _without_words(kind: str, text: str) -> str:
+    bare = _SCRIPTS.sub(" ", text)
     if kind == "gpu":
         bare = _COUNTED.sub(r"\1x ", bare)
     for pattern, standing in _PATTERNS[kind]:
         bare = pattern.sub(standing, bare)
-    return " ".join(bare.split()).strip(_EDGES), parts
+    return " ".join(bare.split()).strip(_EDGES)

@@ -112,27 +112,44 @@ class Resolver:
         try:
             return self._meaning_of(kind, text, list(self._readings(kind, text)))
         except UnknownNameError as error:
-            bare, parts = without_remarks(kind, text)
-            try:
-                if error.reason is not None or bare in ("", text):
-                    raise
-                meaning = self._meaning_of(kind, text, list(self._readings(kind, bare)))
-            except UnknownNameError as other:
-                is_open = kind == "gpu" and (other.reason is None or WHY["configurations"] in other.reason)
-                found = self._titled(text, bare) if is_open else None
-                if found is None:
-                    raise (other if other.reason else error) from other
-                meaning = found
-            if parts and self._entries[kind][meaning.slug].get("unified_memory"):
+            if error.reason is not None and not (kind == "gpu" and WHY["configurations"] in error.reason):
                 raise
-            return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
+            for bare, parts in without_remarks(kind, text):
+                meaning = self._bare(kind, text, bare)
+                shares = meaning is not None and self._shares(kind, meaning)
+                if meaning is not None and not (parts and shares):
+                    return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
+            raise
+
+    def _shares(self, kind: str, meaning: Meaning) -> bool:
+        """Whether the accelerator is one with a stated amount of memory that it shares with the processor."""
+        entry = self._entries[kind][meaning.slug]
+        return bool(entry.get("unified_memory")) and entry["memory_gb"] is not None
+
+    def _bare(self, kind: str, text: str, bare: str) -> Meaning | None:
+        """The meaning of a text without words around it; None where it is not known so either."""
+        refused: UnknownNameError | None = None
+        if bare not in ("", text):
+            try:
+                return self._meaning_of(kind, text, list(self._readings(kind, bare)))
+            except AmbiguousNameError:
+                raise
+            except UnknownNameError as error:
+                refused = error
+        found = self._titled(text, bare) if kind == "gpu" else None
+        if found is None and refused is not None and refused.reason is not None:
+            raise refused
+        return found
 
     def _titled(self, text: str, bare: str) -> Meaning | None:
         """The card in a title of a shop or the name of a computer, whose other words no accelerator has."""
         title, is_laptop = card_in_title(bare, self._index("gpu"))
         for name in (f"{title} laptop", title) if is_laptop and title else (title,):
             for reading in gpu_readings(name) if name else ():
-                meaning = self._found("gpu", text, reading)
+                try:
+                    meaning = self._found("gpu", text, reading)
+                except AmbiguousNameError:
+                    return None
                 if meaning is not None and (not is_laptop or self._entries["gpu"][meaning.slug]["kind"] == "laptop"):
                     taken = taken_as(text, str(self._entries["gpu"][meaning.slug]["name"]))
                     return self._completed(text, replace(meaning, notes=meaning.notes or (taken,)), reading)

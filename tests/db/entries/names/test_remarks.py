@@ -80,6 +80,19 @@ def test_system_memory_is_never_left_out_of_the_name_of_a_chip_that_shares_it() 
     assert read("gpu", "RTX 3090 128gb ram") == ("rtx-3090", None, ["128gb ram"])
 
 
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("MacBook Pro M4 16G 内存", "apple-m4-10c-16gb"),
+        ("Mac mini mit M4 Pro und 48 GB", "apple-m4-pro-20c-48gb"),
+        ("2020 MacBook Pro M1 16GB", "apple-m1-8c-16gb"),
+        ("Intel Core i5-1235U with 16GB RAM", "cpu-ddr5-4800-2ch"),
+    ],
+)
+def test_system_memory_is_the_memory_of_a_chip_that_shares_it(text: str, slug: str) -> None:
+    assert read("gpu", text)[0] == slug
+
+
 def test_the_memory_of_a_processor_changes_not_what_it_is() -> None:
     for name in ("Ryzen AI 9 HX 370", "Ryzen 7 8845HS", "Core Ultra 7 155H", "i5-13600k"):
         assert read("gpu", f"{name} 64GB")[0] == read("gpu", name)[0]
@@ -130,6 +143,6 @@ def test_names_of_services_and_registries_are_read(text: str, slug: str) -> None
 
 
 def test_a_text_of_remarks_alone_is_no_name() -> None:
-    assert without_remarks("gpu", "Grafikkarte mit 16 GB") == ("16 GB", ())
+    assert list(without_remarks("gpu", "Grafikkarte mit 16 GB")) == [("16 GB", ())]
     with pytest.raises(UnknownNameError):
         CATALOG.meaning("gpu", "Grafikkarte mit 16 GB")
