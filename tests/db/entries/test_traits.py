@@ -12,7 +12,7 @@ def test_every_model_has_traits() -> None:
     traits = model_traits(catalog)
     assert traits.keys() == catalog.models.keys()
     assert all(model.total_b >= model.active_b > 0 for model in traits.values())
-    assert all(2023 <= model.released < 2030 for model in traits.values())
+    assert all(2019 <= model.released < 2030 for model in traits.values())
     assert traits["qwen3-32b"].thinking == "hybrid"
     assert traits["deepseek-r1"].thinking == "always"
     assert traits["qwen2.5-coder-32b"].specialty == "coder"

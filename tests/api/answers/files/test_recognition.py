@@ -40,6 +40,7 @@ def config_of(entry: dict[str, Any]) -> dict[str, Any]:
         "max_position_embeddings": entry["context_length"],
         "tie_word_embeddings": entry["tie_word_embeddings"],
         "attention_bias": bool(entry["attention"].get("qkv_bias")),
+        "mlp_bias": entry["mlp"].get("bias") or None,
         "num_experts": (entry["moe"] or {}).get("n_experts"),
         "num_experts_per_tok": (entry["moe"] or {}).get("experts_per_token"),
         "moe_intermediate_size": (entry["moe"] or {}).get("moe_intermediate_size"),
