@@ -113,5 +113,5 @@ def _capability(
 
 
 def points(trait: float) -> float:
-    """The scale of a latent trait."""
-    return CENTRE_POINTS + POINTS_PER_UNIT * trait
+    """The scale of a latent trait, which ends at 0 and 100: models of before the fit's years lie beyond its lower end."""
+    return min(max(CENTRE_POINTS + POINTS_PER_UNIT * trait, 0.0), 100.0)
