@@ -81,11 +81,17 @@ class Paging:
                 yield situations, int(step), at
 
     def _bytes(self, s: int, step: int, context: Floats) -> Floats:
-        """Bytes on all devices of all streams at ``context`` tokens each; a replica serves its part of the streams."""
+        """Bytes on all devices of all streams at ``context`` tokens each; a replica serves its part of the streams.
+
+        The tokens of a step are those of all streams together, so windows of streams at all depths hold them once.
+        """
         situation, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
         streams = np.ceil(situation.batch / server.data_parallel)
-        held = self.reserved[situation.cache](context, step)
-        return np.asarray(held * (streams * ranks * server.data_parallel))
+        reserved = self.reserved[situation.cache]
+        held = streams * reserved(context, step)
+        if situation.expected_occupancy:
+            held = reserved(context, step) + (streams - 1) * reserved(context, 1)
+        return np.asarray(held * (ranks * server.data_parallel))
 
 
 def cache_copies(model: ModelArchitecture, rig: Rig, servers: Flags) -> Floats:
