@@ -40,14 +40,16 @@ _SUPER = re.compile(r"(?<=\d\d)(?P<grade>\s?ti)?s(?![^\W_])", re.I)
 _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w{3})(?<!s)s$", re.I)
 #: Remarks of drivers: the chip's code name, as Mesa prints it, and what else the processor has.
 _DRIVER = re.compile(
-    r"\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\((?:[a-z]{3}(?:-[a-z])?|dg2|bmg)(?:[ -]g\w*)?\)|\bradv\b.*$"
+    r"\(mac\d+,\d+\)"
+    r"|\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\((?:[a-z]{3}(?:-[a-z])?|dg2|bmg)(?:[ -]g\w*)?\)|\bradv\b.*$"
     r"|\s(?:w/|with)\s*radeon.*$",
     re.I,
 )
 #: What an engine or driver prints before the name of a device, and behind it, as in "CUDA0: ..., compute capability 8.6".
 _LOGGED = re.compile(
-    r"^(?:\w+:\s*)?(?:cuda|vulkan|rocm|hip|metal|sycl|opencl|device|gpu)\s*#?\d*\s*[:=-]\s*(?P<name>.+?)"
-    r"(?:,\s*(?:compute capability|gfx|vmm|\d+\s*mi?b)\b.*|\s*\((?:uuid|\d+\s*mi?b)\b.*|\s*\|.*)?$",
+    r"^(?:ggml_\w+:\s*\d+\s*=|(?:\w+:\s*)?(?:cuda|vulkan|rocm|hip|metal|sycl|opencl|device|gpu)\s*#?\d*\s*[:=-])\s*"
+    r"(?P<name>.+?)"
+    r"(?:,\s*(?:compute capability|gfx\w*|vmm|\d+\s*mi?b)\b.*|\s*\((?:uuid|nvidia|\d+\s*mi?b)\b.*|\s*\|.*)?$",
     re.I,
 )
 #: What a list of devices prints around a name, as in "01:00.0 VGA compatible controller: ... [GeForce RTX 4090] (rev a1)".
@@ -80,14 +82,15 @@ _COMPUTER = re.compile(
     re.I,
 )
 #: What a service writes before the name of an instance ("ml.g5.xlarge"), or around a count ("gpu_8x_h100_sxm5").
-_SERVICE = re.compile(r"^(?:ml\.(?=[a-z])|(?:google\s+)?tpu\s+(?=v\d\w*-\d)|gpu_(?=\d+x_))", re.I)
+_SERVICE = re.compile(r"^(?:ml\.(?=[a-z])|(?:google\s+)?tpu\s+(?=v\d\w*-\d)|(?:lambda\s+)?gpu_(?=\d+x_))", re.I)
 #: Makers of boards with their lines, and those who rent accelerators: words around a name that leave the chip as it is.
 _AROUND = re.compile(
     r"\b(?:acer|asrock|asus|colorful|dell|evga|gainward|galax|gigabyte|gunnir|hp|inno3d|kfa2|lenovo|manli|maxsun|msi|palit|pny"
     r"|powercolor|sapphire|sparkle|supermicro|xfx|yeston|zotac|tuf|rog(?:[ -]strix)?|proart|ftw3?|xc3|aorus|eagle|windforce"
     r"|ventus(?:[ -][23]x)?|suprim(?:[ -]x)?|gaming(?:[ -](?:x|z|oc|pro|trio))?|x[ -]trio|trio|slim|nitro\+?|pulse|red[ -]devil"
     r"|hellhound|steel[ -]legend|challenger|phantom|turbo|blower|amp|trinity|oc(?:[ -]edition)?"
-    r"|azure|colab(?:[ -]pro)?|gcp|google[ -]colab|hetzner|kaggle|lambda(?:[ -]labs)?|paperspace|runpod|vast(?:\.ai)?)"
+    r"|azure|colab(?:[ -]pro)?|gcp|google[ -]colab|hetzner|kaggle|lambda(?:[ -]labs)?|lightning(?:[ .]ai)?"
+    r"|paperspace|runpod|vast(?:\.ai)?)"
     r"(?![^\W_])\+?",
     re.I,
 )

@@ -59,7 +59,8 @@ _SYSTEM = (
     rf"(?:system|host|main|pc)?[\s-]*(?:{_TYPE}(?:\s*e?cc)?(?:\s*ram)?|(?:system|host)\s*memory|s?ram|arbeitsspeicher"
     r"|mémoire vive|memoria ram|内存|メモリ|оперативк\w+|озу)"
 )
-#: Kind -> parts that a name does not state: memory of the computer, power, links; the length of the context.
+#: Kind -> parts that a name does not state: memory of the computer, power, links; the length of the context,
+#: and what was done to a model without change of its shape.
 _PARTS: Mapping[str, re.Pattern[str]] = {
     "gpu": re.compile(
         rf"(?<![^\W_]){_AMOUNT}\s*(?:of\s+|de\s+|di\s+)?{_SYSTEM}(?![^\W_])|(?<![^\W_]){_SYSTEM}[\s:]*{_AMOUNT}"
@@ -69,7 +70,8 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         re.I,
     ),
     "model": re.compile(
-        r"(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
+        r"(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
+        r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
         r"|(?<![^\W_])(?:context|ctx|kontext|contexte|contexto|上下文)\s*(?:of|size|length|=|:)?\s*\d+k?(?![^\W_])",
         re.I,
     ),

@@ -32,6 +32,7 @@ from db.entries.names.words import Entry, key, words
 from estimator.sentences import Sentence, SentenceCode
 
 _KEPT = 4096
+_IN_LAPTOPS = ("laptop", "integrated")
 _CHIP = ", or its chip and memory"
 Find = Callable[[str, str, Reading], Meaning | None]
 _Ways = list[tuple[Find, Sequence[Reading]]]
@@ -150,7 +151,7 @@ class Resolver:
                     meaning = self._found("gpu", text, reading)
                 except AmbiguousNameError:
                     return None
-                if meaning is not None and (not is_laptop or self._entries["gpu"][meaning.slug]["kind"] == "laptop"):
+                if meaning is not None and (not is_laptop or self._entries["gpu"][meaning.slug]["kind"] in _IN_LAPTOPS):
                     taken = taken_as(text, str(self._entries["gpu"][meaning.slug]["name"]))
                     return self._completed(text, replace(meaning, notes=meaning.notes or (taken,)), reading)
         return None

@@ -8,11 +8,11 @@ from db.entries.names.index import NameIndex
 from db.entries.names.readings import LAPTOP
 from db.entries.names.words import LINES, words
 
-_LINES = LINES | {"geforce", "radeon", "quadro", "tesla", "arc", "instinct"}
+_LINES = LINES | {"geforce", "radeon", "quadro", "tesla", "arc", "instinct", "iris"}
 #: A number of so many digits is that of a card in a title.
 _TELLING_NUMBER = 4
 #: Words of boards that are words of other accelerators too.
-_OF_BOARDS = frozenset({"x", "z", "v2", "v3", "sff", "ultra", "mini", "gddr5", "gddr6", "gddr6x", "gddr7"})
+_OF_BOARDS = frozenset({"x", "z", "v2", "v3", "sff", "ultra", "mini", "dual", "gddr5", "gddr6", "gddr6x", "gddr7"})
 _COUNT = re.compile(r"\(?[x×*]?\d{1,2}[x×*]?\)?")
 
 

@@ -431,7 +431,7 @@ def _feed_forward(model: dict[str, Any], width: int, suffix: str, *, row: int = 
     for name in names:
         shape = (width, row) if name == "down" else (row, width * (2 if fused else 1))
         yield f"ffn_{name}{suffix}.weight", shape
-        if mlp.get("bias") and not suffix and name != "gate":
+        if mlp.get("bias") and not suffix:
             yield f"ffn_{name}.bias", (shape[1],)
 
 

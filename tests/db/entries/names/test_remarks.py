@@ -68,6 +68,7 @@ def test_words_around_a_model_are_read(text: str, slug: str, quant: str | None) 
         ("gpu", "5090 with 9800x3d 64gb", ("rtx-5090", None, ["9800x3d 64gb"])),
         ("gpu", "Ryzen 9 7950X3D / RTX 4090 / 96GB", ("rtx-4090", None, ["Ryzen 9 7950X3D", "96GB"])),
         ("model", "qwen3 8b q4_k_m 32k context", ("qwen3-8b", None, ["32k context"])),
+        ("model", "gemma 3 27b abliterated", ("gemma-3-27b", None, ["abliterated"])),
     ],
 )
 def test_parts_that_a_name_does_not_state_are_said_to_be_not_read(kind: str, text: str, read_as: Read) -> None:
@@ -113,6 +114,10 @@ def test_the_memory_of_a_processor_changes_not_what_it_is() -> None:
         ("ASUS TUF Gaming A15 RTX 4060", "rtx-4060-laptop", None),
         ("CUDA0: NVIDIA GeForce RTX 3090, compute capability 8.6, VMM: yes", "rtx-3090", None),
         ("GPU 0: NVIDIA GeForce RTX 3090 (UUID: GPU-1c2)", "rtx-3090", None),
+        ("Device 0: AMD Radeon RX 7900 XTX, gfx1100 (0x1100), VMM: no, Wave Size: 32", "rx-7900-xtx", None),
+        ("ggml_vulkan: 0 = NVIDIA GeForce GTX 1660 SUPER (NVIDIA) | uma: 0 | fp16: 1", "gtx-1660-super", None),
+        ("Palit GeForce RTX 4060 Dual 8GB", "rtx-4060", None),
+        ("Acer Aspire 5 with Intel Iris Xe", "iris-xe-96eu", None),
         ("imac 24 m3 24gb", "apple-m3-10c-24gb", None),
         ("Apple M1 Ultra (64 GPU cores)", "apple-m1-ultra-64c-128gb", None),
     ],

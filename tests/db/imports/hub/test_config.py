@@ -46,6 +46,7 @@ def config_of(entry: dict[str, Any]) -> dict[str, Any]:
         "tie_word_embeddings": entry["tie_word_embeddings"],
         "sliding_window": attention["sliding_window"],
         "attention_bias": attention["qkv_bias"],
+        "mlp_bias": (entry["model_type"] == "llama" and entry["mlp"]["bias"]) or None,
         "use_qk_norm": attention["qk_norm"] != "none" or None,
     }
     if entry["model_type"] == "stablelm":
