@@ -97,7 +97,8 @@ class Calibration:
                 self._models_of_chips.setdefault(chip, []).append(slug)
         #: What was measured of decode and of prefill, by name of the stratum.
         self._seen = [
-            {name: frozenset(known) for name, known in data[kind]["seen"].items()} for kind in ("decode", "prefill")
+            {name: frozenset(known) for name, known in data[kind].get("seen", {}).items()}
+            for kind in ("decode", "prefill")
         ]
         self._rows: Kept[NDArray[np.float64]] = Kept(self._of_gpu, _KEPT_ROWS_BYTES)
 
