@@ -152,10 +152,10 @@ STRATEGIES: tuple[Strategy, ...] = tuple(Strategy)
 class Accelerator:
     """One accelerator, as its datasheet and driver state it.
 
-    ``memory_bytes`` is what the driver reports where that is known, else the nominal size; for unified memory it is
-    the whole pool and ``usable_fraction`` says which share the platform lets the GPU use by default.
+    ``memory_bytes`` is what the driver reports where that is known, else the nominal size; for unified memory the whole
+    pool, of which the GPU may use ``usable_fraction`` by default, or ``usable_bytes`` where that was measured.
     ``matrix_flops`` is the dense FP16 peak with FP32 accumulation (matrix units where there are any, else shaders),
-    ``half_flops`` that with FP16 accumulation where it is stated to be another.
+    ``half_flops`` that with FP16 accumulation where it is another; ``inline_checks``: check bits lie among the data.
     """
 
     slug: str
@@ -181,12 +181,12 @@ class Accelerator:
     msrp_usd: float | None
     backends: tuple[Backend, ...]
     engines: tuple[Engine, ...]
-    # Reported GPU limit of the platform in bytes, where one was measured (Metal working set); wins over the fraction.
     usable_bytes: int | None = None
     boost_hz: float | None = None
     last_level_cache_bytes: int | None = None
     generation_year: int | None = None
     half_flops: float | None = None
+    inline_checks: bool = False
 
     @property
     def has_own_memory(self) -> bool:

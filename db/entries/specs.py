@@ -73,6 +73,8 @@ def accelerator(entry: Entry) -> Accelerator:
         last_level_cache_bytes=_cache_bytes(entry),
         generation_year=entry["generation_year"],
         half_flops=_scaled(entry["fp16_tensor_fp16acc_tflops"], 1e12),
+        # HBM has bits of its own for checks, which servers' cards have switched on.
+        inline_checks=entry["kind"] == "datacenter" and str(entry["memory_type"]).startswith("GDDR"),
     )
     engines = dict.fromkeys(rule.engine for rule in ENGINE_RULES if rule.covers(built))
     return replace(built, engines=tuple(engines))

@@ -38,7 +38,7 @@ from estimator.types import Backend, CacheType, Engine, EstimateRequest, Estimat
 #: Constants by kind of speed, in fitting order, with their first guess.
 STARTS: Mapping[str, Mapping[str, float]] = {
     "decode": {"hop": 0.5, "sum": 4.0},
-    "prefill": {"unpipelined": 0.4, "sum_bytes": 2.0},
+    "prefill": {"unpipelined": 0.4},
 }
 #: The ``parallel`` part before anything is fitted.
 FIRST: Mapping[str, Any] = {

@@ -19,17 +19,20 @@ from estimator.structure.arrays import Flags, Floats
 
 #: Prior standard deviation of the log of an effect, by factor. A term's own level is nearly free.
 PRIOR_SPREAD: Mapping[str, float] = {
-    "": 1.5, "unpack": 0.25, "unpack/quant": 0.5, "backend": 0.3, "family": 0.3, "family|backend": 0.2, "quant": 0.25,
-    "quant|vendor": 0.15, "quant|family": 0.15, "engine": 0.4, "server": 1.0, "engine|vendor": 0.2, "old|family": 0.1,
-    "bf16|backend": 0.5,
-    "attend/family|backend": 0.3, "moe": 1.0, "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.04,
-    "chip": 0.12, "architecture": 0.10, "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3,
-    "power": 0.3, "matrix": 0.3, "feed": 0.3, "no-flash": 1.0, "no-flash|family|backend": 0.5, "no-graphs": 2.0, "wide-host": 0.6,
-    "windows": 0.3, "no-hipblaslt": 0.5, "scheduled-between": 2.0,
+    "": 1.5, "unpack": 0.25, "unpack/quant": 0.5, "unpack/backend": 0.7, "backend": 0.3, "family": 0.3,
+    "family|backend": 0.2, "backend|vendor": 0.35, "quant": 0.25, "quant|vendor": 0.15, "quant|backend": 0.15,
+    "quant|family": 0.12, "engine": 0.25, "server": 1.0, "engine|vendor": 0.2, "old|family": 0.1, "bf16|backend": 0.5,
+    "attend/backend": 1.0, "attend/family|backend": 0.3, "layer/backend": 0.8, "expert_layer/backend": 0.8,
+    "linear/family": 0.12, "attention/family": 0.12, "linear/family|backend": 0.12,
+    "attention/family|backend": 0.12, "linear/chip": 0.1, "linear/quant": 0.15, "linear/quant|family": 0.08, "moe": 1.0,
+    "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.04, "chip": 0.1,
+    "architecture": 0.15, "architecture|vendor": 0.07, "model": 0.07, "age": 0.1, "thinness": 0.3, "power": 0.3,
+    "matrix": 0.3, "feed": 0.3, "clock": 0.5, "no-flash": 1.0, "no-flash|family|backend": 0.5, "no-graphs": 2.0,
+    "wide-host": 0.6, "windows": 0.3, "amdvlk": 0.5, "inline-checks": 0.3, "scheduled-between": 2.0,
 }  # fmt: skip
 ROBUST_SCALE = 0.08
 #: A group of n rows counts as n to this power: repeated rows of one pair say less than rows of other pairs.
-GROUP_POWER = 0.25
+GROUP_POWER = 0.3
 ITERATIONS = 60
 _HALVINGS = 12
 #: Relative gain of a step at which the fit counts as done.

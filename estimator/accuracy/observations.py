@@ -20,6 +20,7 @@ from estimator.calibration.effects import (
     FEWEST_THREADS,
     SCHEDULED_BETWEEN,
     barrier_scale,
+    clock_log,
     factor_values,
     feed_log,
     stack_of,
@@ -61,6 +62,8 @@ DEFAULT_OUTPUT_TOKENS = 128
 #: Micro-batch of a row's note, and the batch that bounds it where a sweep sets one.
 _MICRO_BATCH = re.compile(r"\b(?:n_ubatch|ubatch|ub)=(\d+)")
 _BATCH = re.compile(r"\b(?:n_batch=|b=-b )(\d+)")
+#: Runs that state AMD's own Vulkan driver.
+_AMDVLK = re.compile(r"amdvlk")
 #: Runs on ROCm that state to have gone without hipBLASLt, a library of matrix products.
 _NO_HIPBLASLT = re.compile(r"\bhipblaslt=(?!\w)|hblt0")
 _BACKENDS = {backend.value: backend for backend in Backend}
@@ -130,18 +133,24 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
         return "a backend that its engine is not offered with"
     if row.get("backend") == Backend.CPU.value and (row.get("threads") or FEWEST_THREADS) < FEWEST_THREADS:
         return "too few threads of a processor to read its memory"
+    if row.get("kind") == "prefill" and row.get("backend") == Backend.ROCM.value and _NO_HIPBLASLT.search(_note(row)):
+        return "a prompt on ROCm without hipBLASLt, which it multiplies with by default"
     if not row.get("tok_s"):
         return "no speed"
     return None
 
 
+def _note(row: Mapping[str, Any]) -> str:
+    return str(row.get("source_note") or "")
+
+
 def source_of(row: Mapping[str, Any]) -> str:
-    """Who published a row: the owner and name of a repository, else the site."""
+    """What published a row: the name of a repository, which its copies of other owners keep, else the site."""
     address = str(row.get("source_url") or "")
     if "//" not in address:
         return address
     site, *path = address.partition("//")[2].split("/")
-    return "/".join(path[:2]) if "github" in site else site
+    return path[1] if "github" in site and len(path) > 1 else site
 
 
 def is_unrecorded(row: Mapping[str, Any]) -> bool:
@@ -173,7 +182,7 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
     # A custom mix under a standard name.
     scale = weight_scale(row, model, quant) if row.get("quant_match") == "variant" else 1.0
     terms, slopes = (
-        (_decode_terms(row, accelerator, model, quant, scale), {"feed": feed_log(accelerator)})
+        (_decode_terms(row, accelerator, model, quant, scale), _decode_slopes(accelerator))
         if decode
         else _prefill_terms(row, accelerator, model, quant, scale, backend, engine)
     )
@@ -221,10 +230,10 @@ def stated_backend(row: Mapping[str, Any]) -> Backend | None:
 
 def stated_of(row: Mapping[str, Any], engine: str, backend: Backend) -> frozenset[str]:
     """Which of ``HOST_FACTORS`` a row of LocalScore's prebuilt engine states of the computer it ran on, and which of
-    ``OPTION_FACTORS`` it states of its run."""
-    note, stated = str(row.get("source_note") or ""), set()
-    if backend is Backend.ROCM and _NO_HIPBLASLT.search(note):
-        stated.add("no-hipblaslt")
+    ``DRIVER_FACTORS`` it states of its run."""
+    note, stated = _note(row), set()
+    if backend is Backend.VULKAN and _AMDVLK.search(note):
+        stated.add("amdvlk")
     if "LocalScore" in engine:
         host = note.partition("; host ")[2]
         stated |= {"wide-host"} if _WIDE_HOST.search(host) else set()
@@ -277,7 +286,7 @@ def _may_fit(row: Mapping[str, Any], accelerator: Accelerator, model: ModelArchi
 
 def micro_batch_of(row: Mapping[str, Any]) -> int | None:
     """Tokens of a micro-batch that a row's note states, None when it states none."""
-    note = str(row.get("source_note") or "")
+    note = _note(row)
     micro, batch = _MICRO_BATCH.search(note), _BATCH.search(note)
     if batch is None:
         return int(micro.group(1)) if micro else None
@@ -291,6 +300,10 @@ def weight_scale(row: Mapping[str, Any], model: ModelArchitecture, quant: Quant)
         return 1.0
     weights = model_tables(model, (quant,)).weights
     return float(np.clip(float(stated) * 1024**3 / float(weights.file[0]), 0.5, 2.0))
+
+
+def _decode_slopes(accelerator: Accelerator) -> dict[str, float]:
+    return {"feed": feed_log(accelerator), "clock": clock_log(accelerator)}
 
 
 def _decode_terms(

@@ -369,8 +369,8 @@ def _of_chips(measured: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, l
 def _parallel(data: Mapping[str, Any]) -> Parallel:
     """The constants of the ``parallel`` part of ``calibration.json``."""
     ranges = {name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()}
-    hop, total, total_bytes, unpipelined = (float(data[name]) for name in ("hop", "sum", "sum_bytes", "unpipelined"))
-    return Parallel(hop, total, total_bytes, unpipelined, ranges)
+    hop, total, unpipelined = (float(data[name]) for name in ("hop", "sum", "unpipelined"))
+    return Parallel(hop, total, unpipelined, ranges)
 
 
 def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:

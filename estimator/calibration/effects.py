@@ -114,8 +114,10 @@ _CLASS_BY_START = (
 
 #: Factors of the computer that a prebuilt engine ran on; none is known of an estimate, which is for the usual one.
 HOST_FACTORS: tuple[str, ...] = ("wide-host", "windows")
-#: Options of a build or run that slow it and that nobody would choose; none is known of an estimate.
-OPTION_FACTORS: tuple[str, ...] = ("no-hipblaslt",)
+#: Drivers that slow a run and that nobody would choose; none is known of an estimate. AMD ended AMDVLK in 2025.
+DRIVER_FACTORS: tuple[str, ...] = ("amdvlk",)
+#: Graphics memory of a data centre's card, which keeps check bits among the data.
+INLINE_CHECKS = "inline-checks"
 #: A server that schedules each step on one processor core, between the steps of the device: vLLM before its engine V1.
 SCHEDULED_BETWEEN = "scheduled-between"
 #: Factors of the reads of the cache in decode without flash attention, of any device and of a family's backend: they
@@ -129,34 +131,37 @@ _SERVERS = frozenset(server.value for server in SERVERS)
 DECODE_FACTORS: Mapping[str, tuple[str, ...]] = {
     "dense": (
         "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "engine|vendor",
-        "old|family", "bf16|backend",
+        "old|family", "bf16|backend", INLINE_CHECKS, *DRIVER_FACTORS,
     ),
     "routed": (
         "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "engine|vendor",
-        "old|family", "bf16|backend", "moe", "moe|backend", "moe|family", "moe|quant",
+        "old|family", "bf16|backend", INLINE_CHECKS, *DRIVER_FACTORS, "moe", "moe|backend", "moe|family", "moe|quant",
     ),
-    "cache": ("", "backend", "family", "family|backend", "server", *NO_FLASH_FACTORS),
+    "cache": ("", "backend", "family", "family|backend", "server", INLINE_CHECKS, *NO_FLASH_FACTORS),
     "attend": ("", "backend", "family|backend", "server"),
     "unpack": ("", "quant", "backend"),
-    "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu", "no-graphs", *HOST_FACTORS),
+    "layer": ("", "backend", "family|backend", "engine", "old|family", "gpu", "no-graphs", *HOST_FACTORS, *DRIVER_FACTORS),
     "expert_layer": ("", "backend", "family|backend", "no-graphs"),
     "token": ("", "backend", "engine", SCHEDULED_BETWEEN),
 }  # fmt: skip
 PREFILL_FACTORS: Mapping[str, tuple[str, ...]] = {
     "linear": (
-        "", "backend", "family", "family|backend", "quant", "quant|vendor", "quant|family", "engine", "moe",
-        "moe|backend", "moe|family", "bf16|backend", *OPTION_FACTORS,
+        "", "backend", "family", "family|backend", "backend|vendor", "quant", "quant|backend", "quant|family", "engine", "moe",
+        "moe|backend", "moe|family", "bf16|backend", "chip", *DRIVER_FACTORS,
     ),
-    "attention": ("", "backend", "family", "family|backend"),
+    "attention": ("", "backend", "family", "family|backend", "backend|vendor"),
     "read": ("", "moe", "backend"),
     "step": ("", "backend"),
 }  # fmt: skip
 #: Effects that multiply a number of the case and not a name: the terms that each acts on.
 SLOPES: Mapping[str, tuple[str, ...]] = {
     "thinness": ("linear",), "power": ("linear",), "matrix": ("linear",), "feed": ("dense", "routed"),
+    "clock": ("layer", "expert_layer", "token"),
 }  # fmt: skip
 #: Bytes of memory per compute unit and clock at which the slope of reads is 0: about those of a GeForce RTX 3080.
 _NOMINAL_BYTES_PER_UNIT_CLOCK = 5.0
+#: Clock at which the slope of fixed costs is 0.
+_NOMINAL_HZ = 2e9
 #: Factors of the whole time; ``age`` multiplies years before the reference date.
 OVERALL_FACTORS: tuple[str, ...] = (
     "engine", "gpu", "chip", "architecture", "model", "architecture|vendor", *HOST_FACTORS,
@@ -209,6 +214,14 @@ def feed_log(accelerator: Accelerator) -> float:
     return math.log(accelerator.bandwidth_bytes_s / unit_clocks_s(accelerator) / _NOMINAL_BYTES_PER_UNIT_CLOCK)
 
 
+def clock_log(accelerator: Accelerator) -> float:
+    """Log of the clock over the nominal one: launches and synchronisation take cycles. 0 where it is unknown, and for
+    processors, whose barriers have a scale of their own."""
+    if accelerator.kind == "cpu" or not accelerator.boost_hz:
+        return 0.0
+    return math.log(accelerator.boost_hz / _NOMINAL_HZ)
+
+
 def engine_factor(engine: str) -> str | None:
     """Name of an engine with kernels of its own; None for llama.cpp and what runs it."""
     return None if engine in (Engine.LLAMA_CPP.value, Engine.OLLAMA.value, Engine.LM_STUDIO.value) else engine
@@ -235,7 +248,7 @@ def factor_values(
     """Value of every factor for one case; None where a factor does not apply.
 
     ``cuda_graphs`` is False for a build from before llama.cpp had them; ``stated`` are those of ``HOST_FACTORS``,
-    ``OPTION_FACTORS`` and ``SCHEDULED_BETWEEN`` that a row states.
+    ``DRIVER_FACTORS`` and ``SCHEDULED_BETWEEN`` that a row states.
     """
     family, kind, vendor = family_of(accelerator), quant_class(quant), accelerator.vendor
     own_engine = engine_factor(engine)
@@ -244,9 +257,10 @@ def factor_values(
         "backend": backend.value,
         "family": family,
         "family|backend": f"{family}|{backend.value}",
-        "vendor": vendor,
+        "backend|vendor": f"{backend.value}|{vendor}",
         "quant": kind,
         "quant|vendor": f"{kind}|{vendor}",
+        "quant|backend": f"{kind}|{backend.value}",
         "quant|family": f"{kind}|{family}",
         "engine": own_engine,
         "engine|vendor": own_engine and f"{own_engine}|{vendor}",
@@ -260,12 +274,12 @@ def factor_values(
         "moe|quant": kind if is_moe else None,
         "gpu": accelerator.slug,
         "chip": die_of(accelerator),
+        INLINE_CHECKS: "yes" if accelerator.inline_checks else None,
         "architecture": architecture,
         "architecture|vendor": f"{architecture}|{vendor}",
         "model": model,
         "no-graphs": "yes" if own_engine is None and lacks_graphs(family, backend, cuda_graphs) else None,
-        **{name: "yes" if name in stated else None for name in (SCHEDULED_BETWEEN, *HOST_FACTORS)},
-        **{name: family if name in stated else None for name in OPTION_FACTORS},
+        **{name: "yes" if name in stated else None for name in (SCHEDULED_BETWEEN, *HOST_FACTORS, *DRIVER_FACTORS)},
         "no-flash": None if flash_attention else "yes",
         "no-flash|family|backend": None if flash_attention else f"{family}|{backend.value}",
     }

@@ -17,6 +17,7 @@ from estimator.calibration.effects import (
     PREFILL_FACTORS,
     SLOPES,
     barrier_scale,
+    clock_log,
     die_of,
     effect_name,
     factor_values,
@@ -38,23 +39,28 @@ TYPICAL_BITS: Mapping[str, float] = {
 #: An evened file type is at least this power of its share of the bits quicker per weight than the next wider one.
 EVEN_POWER = 0.35
 PER_WEIGHT_TERMS = ("dense", "routed", "unpack")
+_OWN_FACTORS = ("gpu", "chip")
 _MODEL_FACTORS = ("architecture", "architecture|vendor", "model")
 _EVEN_ORDER: tuple[str, ...] = tuple(sorted(TYPICAL_BITS, key=lambda name: -TYPICAL_BITS[name]))
 _PER_WEIGHT = [DECODE_TERMS.index(term) for term in PER_WEIGHT_TERMS]
 _PER_LAYER = [DECODE_TERMS.index(term) for term in ("layer", "expert_layer")]
-_FED = [DECODE_TERMS.index(term) for term in SLOPES["feed"]]
+#: Slopes of decode on facts of the accelerator, with the places of the terms that each acts on.
+_OF_DEVICE: tuple[tuple[str, Callable[[Accelerator], float], list[int]], ...] = tuple(
+    (name, log, [DECODE_TERMS.index(term) for term in SLOPES[name]])
+    for name, log in (("feed", feed_log), ("clock", clock_log))
+)
 #: Slopes on facts of the accelerator, with the places of the terms that each acts on.
 _OF_PEAK: tuple[tuple[str, Callable[[Accelerator, float], float], list[int]], ...] = tuple(
     (name, log, [len(DECODE_TERMS) + PREFILL_TERMS.index(term) for term in SLOPES[name]])
     for name, log in (("power", power_log), ("matrix", matrix_log))
 )
-#: Terms with an effect of the very GPU: place among the logs, kind, name.
+#: Terms with an effect of the very GPU or its kin: place among the logs, kind, name.
 _OF_ONE_GPU: tuple[tuple[int, str, str], ...] = (
-    *((k, "decode", term) for k, term in enumerate(DECODE_TERMS) if "gpu" in DECODE_FACTORS[term]),
+    *((k, "decode", term) for k, term in enumerate(DECODE_TERMS) if {*_OWN_FACTORS} & {*DECODE_FACTORS[term]}),
     *(
         (len(DECODE_TERMS) + k, "prefill", term)
         for k, term in enumerate(PREFILL_TERMS)
-        if "gpu" in PREFILL_FACTORS[term]
+        if {*_OWN_FACTORS} & {*PREFILL_FACTORS[term]}
     ),
     (-2, "decode", "whole"),
     (-1, "prefill", "whole"),
@@ -90,28 +96,30 @@ class TermLogs:
         peaks = [weight_peak(gpu, backend, quant) for (backend, _), quant in pairs]
         out[:, _PER_WEIGHT] += evening[:, None]
         out[:, _PER_LAYER] += math.log(barrier_scale(gpu))
-        out[:, _FED] += self._decode.get("feed", 0.0) * feed_log(gpu)
+        for name, slope, terms in _OF_DEVICE:
+            out[:, terms] += self._decode.get(name, 0.0) * slope(gpu)
         for name, log, terms in _OF_PEAK:
             out[:, terms] += self._prefill.get(name, 0.0) * np.array([log(gpu, peak) for peak in peaks])[:, None]
         for index, effects, term in _OF_ONE_GPU:
             known = self._decode if effects == "decode" else self._prefill
-            out[:, index] += known.get(effect_name(term, "gpu", gpu.slug), 0.0)
-            out[:, index] += known.get(effect_name(term, "chip", die_of(gpu)), 0.0)
+            for factor, key in zip(_OWN_FACTORS, (gpu.slug, die_of(gpu)), strict=True):
+                out[:, index] += known.get(effect_name(term, factor, key), 0.0)
         return out
 
     def _class_logs(
         self, gpu: Accelerator, family: str, backend: Backend, engine: str, quant: Quant, is_moe: bool
     ) -> NDArray[np.float64]:
         """The part of the logs that GPUs of a family and quants of a class share."""
-        key = (family, gpu.vendor, backend, engine, quant_class(quant), quant.file_type == "BF16", is_moe)
+        own = gpu.vendor, gpu.inline_checks
+        key = (family, *own, backend, engine, quant_class(quant), quant.file_type == "BF16", is_moe)
         class_logs = self._classes.get(key)
         if class_logs is None:
             self._make_room()
-            values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | {"gpu": None, "chip": None}
+            values = factor_values(gpu, backend, engine, quant, is_moe, "", "") | dict.fromkeys(_OWN_FACTORS)
             logs = [sum_effects(self._decode, term, DECODE_FACTORS[term], values) for term in DECODE_TERMS]
             logs += [sum_effects(self._prefill, term, PREFILL_FACTORS[term], values) for term in PREFILL_TERMS]
-            own = tuple(factor for factor in OVERALL_FACTORS if factor not in _MODEL_FACTORS)
-            logs += [sum_effects(effects, "whole", own, values) for effects in (self._decode, self._prefill)]
+            overall = tuple(factor for factor in OVERALL_FACTORS if factor not in _MODEL_FACTORS)
+            logs += [sum_effects(effects, "whole", overall, values) for effects in (self._decode, self._prefill)]
             class_logs = self._classes[key] = np.array(logs)
         return class_logs
 

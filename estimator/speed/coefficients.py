@@ -22,16 +22,14 @@ DEPTH_SCALE_TOKENS = 4096.0
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """Fitted constants. ``hop`` and ``sum`` multiply their nominal seconds, ``sum_bytes`` the bytes of the sums that pass
-    the host's memory, over the peak of PCIe; ``unpipelined`` is the share of a prompt's time that the assembly line does
-    not cut (0 to 1).
+    """Fitted constants. ``hop`` and ``sum`` multiply their nominal seconds; ``unpipelined`` is the share of a prompt's time
+    that the assembly line does not cut (0 to 1).
 
     ``ranges``: kind and mode (``decode layers``) -> multipliers of tok/s.
     """
 
     hop: float
     sum: float
-    sum_bytes: float
     unpipelined: float
     ranges: Mapping[str, tuple[float, float]]
 

@@ -26,9 +26,11 @@ SUM_S = 1e-5
 SUMS_PER_LAYER = 2.0
 #: Bytes of an activation that devices exchange.
 ACTIVATION_BYTES = 2.0
-#: Loss of the vendors' own links against their peak, which no measured row gives: sums over eight A100 SXM4 reach 230 of
-#: 300 GB/s one way (docs.alayanew.com, "NCCL-tests in practice", 2026-05-06).
+#: Loss of a link against its peak, which no measured row gives: sums over eight A100 SXM4 reach 230 of 300 GB/s one way
+#: (docs.alayanew.com, "NCCL-tests in practice", 2026-05-06).
 LINK_LOSS = 1.3
+#: Times that a byte crosses PCIe between cards that do not reach each other: to the host's memory, and from it.
+HOST_CROSSINGS = 2.0
 #: Cards that share their way to the host's memory at most: computers for more have several ways.
 SHARING_CARDS = 4.0
 #: Backends whose copies between devices can be queued, which llama.cpp's assembly line needs.
@@ -108,8 +110,8 @@ def _sums(work: DecodeWork | PrefillWork, tokens: Any, steps: Any, coef: SpeedCo
     """Seconds of all sums over ``tokens`` in ``steps``: a ring moves 2 (n - 1) / n of the bytes over each link; links to the
     host's memory share their way."""
     each_way = 2.0 * (work.gpu_count - 1.0) / work.gpu_count
-    loss = np.where(coef.direct, LINK_LOSS, coef.parallel.sum_bytes * np.minimum(work.gpu_count, SHARING_CARDS))
-    moved = tokens * work.hidden * ACTIVATION_BYTES * each_way / coef.peer_bytes_s * loss
+    crossings = np.where(coef.direct, 1.0, HOST_CROSSINGS * np.minimum(work.gpu_count, SHARING_CARDS))
+    moved = tokens * work.hidden * ACTIVATION_BYTES * each_way / coef.peer_bytes_s * LINK_LOSS * crossings
     sums = SUMS_PER_LAYER * work.layers
     alone = work.gpu_count <= 1.0
     return np.asarray(np.where(alone, 0.0, sums * (steps * SUM_S * coef.parallel.sum + moved)))

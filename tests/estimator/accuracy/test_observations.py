@@ -29,12 +29,13 @@ def rows() -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("address", "source"),
     [
-        ("https://github.com/owner/name/blob/main/a.md", "owner/name"),
+        ("https://github.com/owner/name/blob/main/a.md", "name"),
+        ("https://github.com/copier/name/blob/main/a.md", "name"),
         ("https://www.localscore.ai/result/7", "www.localscore.ai"),
         ("code index id 5", "code index id 5"),
     ],
 )
-def test_a_source_is_who_published(address: str, source: str) -> None:
+def test_a_source_is_a_repository_with_its_copies_or_a_site(address: str, source: str) -> None:
     assert source_of({"source_url": address}) == source
 
 
@@ -128,17 +129,31 @@ def test_what_a_localscore_row_states_of_its_host(host: str, wide: bool, windows
 
 
 @pytest.mark.parametrize(
-    ("note", "backend", "slowed"),
+    ("note", "backend", "kind", "without"),
     [
-        ("sweep build=llama.cpp-hip fa= hipblaslt= b=; file a.gguf; ub=512", Backend.ROCM, True),
-        ("sweep build=llama.cpp-hip fa= hipblaslt=1 b=; file a.gguf; ub=512", Backend.ROCM, False),
-        ("llama-bench log; rocm-7-nightly__hblt0__fa1__single", Backend.ROCM, True),
-        ("sweep build=llama.cpp-vulkan fa= hipblaslt= b=; file a.gguf", Backend.VULKAN, False),
+        ("sweep build=llama.cpp-hip fa= hipblaslt= b=; file a.gguf; ub=512", "ROCm", "prefill", True),
+        ("sweep build=llama.cpp-hip fa= hipblaslt=1 b=; file a.gguf; ub=512", "ROCm", "prefill", False),
+        ("llama-bench log; rocm-7-nightly__hblt0__fa1__single", "ROCm", "prefill", True),
+        ("llama-bench log; rocm-7-nightly__hblt0__fa1__single", "ROCm", "decode", False),
+        ("sweep build=llama.cpp-vulkan fa= hipblaslt= b=; file a.gguf", "Vulkan", "prefill", False),
     ],
 )
-def test_a_row_states_that_it_went_without_hipblaslt(note: str, backend: Backend, slowed: bool) -> None:
-    stated = stated_of({"source_note": note}, "llama.cpp", backend)
-    assert stated == ({"no-hipblaslt"} if slowed else frozenset())
+def test_a_prompt_without_hipblaslt_is_left_out(note: str, backend: str, kind: str, without: bool) -> None:
+    row = {"gpu_slug": "a", "model_slug": "b", "quant_slug": "c", "tok_s": 1.0}
+    reason = why_left_out({**row, "kind": kind, "backend": backend, "source_note": note})
+    assert ("hipBLASLt" in (reason or "")) is without
+
+
+@pytest.mark.parametrize(
+    ("note", "backend", "driver"),
+    [
+        ("llama-bench log; toolbox vulkan_amdvlk; mmap=0", Backend.VULKAN, True),
+        ("llama-bench log; vulkan_amdvlk__fa1__single", Backend.VULKAN, True),
+        ("llama-bench log; toolbox vulkan_radv; mmap=0", Backend.VULKAN, False),
+    ],
+)
+def test_a_row_states_the_driver_that_slowed_it(note: str, backend: Backend, driver: bool) -> None:
+    assert stated_of({"source_note": note}, "llama.cpp", backend) == ({"amdvlk"} if driver else frozenset())
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_only_what_fits_the_class_of_the_machine_is_advised() -> None:
 
 def test_upgrades_are_the_best_of_all_one_by_one() -> None:
     checked = 0
-    for facts in support.random_facts(6, seed=15):
+    for facts in support.random_facts(10, seed=15):
         if meets_use(facts, facts.estimate):
             continue
         search = Search(facts, support.CALIBRATION, hardware_only())

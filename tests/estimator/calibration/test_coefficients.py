@@ -33,7 +33,7 @@ def test_rows_of_one_engine_do_not_calibrate_another() -> None:
     assert fitted.decode.evidence is not Evidence.EXTRAPOLATED
     assert unfitted.decode.evidence is Evidence.EXTRAPOLATED
     widths = [speed.high / speed.low for speed in (fitted.decode, unfitted.decode)]
-    assert widths[1] > widths[0]
+    assert widths[1] > max(widths[0], 1.8)
 
 
 #: Engines whose rows no fit of one stream on one device has under their own name; rows of llamafile have that of its
@@ -119,7 +119,8 @@ def test_vllm_of_before_its_engine_v1_is_slower_alone_and_with_company() -> None
         assert speed is not None
         return speed.value
 
+    month_after = BEFORE_V1_AGE_YEARS - 0.1
     for batch in (1, 8):
-        assert tok_s(Engine.VLLM, BEFORE_V1_AGE_YEARS, batch) < 0.95 * tok_s(Engine.VLLM, 1.0, batch)
+        assert tok_s(Engine.VLLM, BEFORE_V1_AGE_YEARS, batch) < 0.95 * tok_s(Engine.VLLM, month_after, batch)
         other = tok_s(Engine.TENSORRT_LLM, BEFORE_V1_AGE_YEARS, batch)
-        assert other == pytest.approx(tok_s(Engine.TENSORRT_LLM, 1.0, batch), rel=0.02)
+        assert other == pytest.approx(tok_s(Engine.TENSORRT_LLM, month_after, batch), rel=0.01)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from estimator.calibration.effects import barrier_scale, die_of, threads_of, unit_clocks_s
+from estimator.calibration.effects import barrier_scale, clock_log, die_of, threads_of, unit_clocks_s
 from estimator.calibration.term_logs import TermLogs
 from estimator.speed.roofline import DECODE_TERMS
 from estimator.types import Backend, Engine
@@ -50,3 +50,18 @@ def test_a_layer_of_a_wide_processor_costs_more() -> None:
 )
 def test_parts_that_differ_in_memory_alone_are_of_one_die(slug: str, other: str, alike: bool) -> None:
     assert (die_of(ENTITIES.accelerators[slug]) == die_of(ENTITIES.accelerators[other])) is alike
+
+
+def test_fixed_costs_fall_with_the_clock_of_a_device_that_is_no_processor() -> None:
+    slow, fast = (ENTITIES.accelerators[slug] for slug in ("tesla-p40", "rtx-4090"))
+    assert clock_log(slow) < clock_log(fast)
+    assert clock_log(DESKTOP) == 0.0
+    stack, quants = [(Backend.CUDA, Engine.LLAMA_CPP.value)], [ENTITIES.quants["q4-k-m"]]
+    layer = DECODE_TERMS.index("layer")
+    plain, sloped = (TermLogs(effects, {}).of_gpu(fast, stack, quants, False)[0] for effects in ({}, {"clock": -0.5}))
+    assert sloped[layer] == pytest.approx(plain[layer] - 0.5 * clock_log(fast))
+
+
+@pytest.mark.parametrize(("slug", "inline"), [("l4", True), ("h100-sxm5-80-gb", False), ("rtx-4090", False)])
+def test_graphics_memory_of_data_centres_keeps_check_bits_inline(slug: str, inline: bool) -> None:
+    assert ENTITIES.accelerators[slug].inline_checks is inline
