@@ -309,7 +309,7 @@ def _columns(
 ) -> dict[str, NDArray[Any]]:
     """``_COLUMNS`` of all cells, (S, P); 0 where nothing runs."""
     columns = {name: np.zeros(placed.status.shape, dtype=dtype) for name, dtype in _COLUMNS.items()}
-    for part, cells, own in _parts(need, rig, placed, coefficients):
+    for part, cells, own in _parts(need, rig, placed, coefficients, all_fields=pace_of is not pace):
         speeds = pace_of(model, tables, need, rig, part, own)
         for name, values in _values(part, speeds, retained, thresholds, model.training.least_thinking):
             _write(columns[name], part, cells, values)
@@ -317,9 +317,12 @@ def _columns(
 
 
 def _parts(
-    need: Needs, rig: Rig, placed: Placements, coefficients: SpeedCoefficients
+    need: Needs, rig: Rig, placed: Placements, coefficients: SpeedCoefficients, *, all_fields: bool = False
 ) -> Iterator[tuple[Placed, NDArray[np.int64] | None, SpeedCoefficients]]:
-    """Loads on the device, then split ones, each with its cells in a flat array (None: all) and its coefficients."""
+    """Loads on the device, then split ones, each with its cells in a flat array (None: all) and its coefficients.
+
+    Coefficients that the speeds of one stream and device do not read are NaN, unless ``all_fields`` are asked for.
+    """
     width = placed.status.shape[1]
     alone = rig.count == 1 and all(situation.batch == 1 for situation in need.situations)
     unread_of_one = OF_SEVERAL if alone else frozenset()
@@ -329,7 +332,7 @@ def _parts(
         elif part is not None:
             # Gathering takes as long as the speeds: what no formula reads is left out.
             unread = unread_of_one | (RANGES if part.runs is None and np.all(part.on_host > 0) else frozenset())
-            yield part, part.s * width + part.p, coefficients.take(part.p, unread)
+            yield part, part.s * width + part.p, coefficients.take(part.p, frozenset() if all_fields else unread)
 
 
 def _write(column: NDArray[Any], part: Placed, cells: NDArray[np.int64] | None, values: Any) -> None:
