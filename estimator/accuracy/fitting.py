@@ -22,7 +22,7 @@ PRIOR_SPREAD: Mapping[str, float] = {
     "": 1.5, "unpack": 0.25, "unpack/quant": 0.5, "unpack/backend": 0.7, "backend": 0.3, "family": 0.3,
     "family|backend": 0.2, "backend|vendor": 0.35, "quant": 0.25, "quant|vendor": 0.15, "quant|backend": 0.15,
     "quant|family": 0.12, "engine": 0.25, "server": 1.0, "engine|vendor": 0.2, "old|family": 0.1, "bf16|backend": 0.5,
-    "attend/backend": 1.0, "attend/family|backend": 0.3, "layer/backend": 0.8, "expert_layer/backend": 0.8,
+    "attend/backend": 1.0, "attend/family|backend": 0.3, "layer/backend": 0.45, "expert_layer/backend": 0.45,
     "linear/family": 0.12, "attention/family": 0.12, "linear/family|backend": 0.12,
     "attention/family|backend": 0.12, "linear/chip": 0.1, "linear/quant": 0.15, "linear/quant|family": 0.08, "moe": 1.0,
     "moe|backend": 0.4, "moe|family": 0.3, "moe|quant": 0.2, "gpu": 0.04, "chip": 0.1,
