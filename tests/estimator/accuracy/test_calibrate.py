@@ -12,8 +12,8 @@ from db.entries.measurements import measured_rows
 from estimator.accuracy.calibrate import FACTORS, STARTS, shipped_terms
 from estimator.accuracy.fitting import Fit, fit
 from estimator.accuracy.observations import MeasuredRow, micro_batch_of, observe, stated_of
-from estimator.calibration.coefficients import STRATA, Calibration
-from estimator.calibration.intervals import DEPTH, range_ends
+from estimator.calibration.coefficients import Calibration
+from estimator.calibration.intervals import DEPTH, STRATA, range_ends
 from estimator.estimate import estimate
 from estimator.placement.engines import engine_choices
 from estimator.types import Backend, Engine, EstimateRequest, Status, UnsupportedError

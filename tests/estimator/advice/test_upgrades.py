@@ -68,7 +68,7 @@ def test_upgrades_are_the_best_of_all_one_by_one() -> None:
                 good.append(device)
         prices = [device.msrp_usd for device in good if device.msrp_usd is not None]
         powers = [device.tdp_w for device in good if device.tdp_w is not None]
-        own = [device.memory_bytes for device in good if device.vendor == facts.accelerator.vendor]
+        own = [device.memory_bytes or 0 for device in good if device.vendor == facts.accelerator.vendor]
         assert (UpgradeGoal.CHEAPEST in best_of) == bool(prices)
         assert (UpgradeGoal.LEAST_POWER in best_of) == bool(powers)
         assert (UpgradeGoal.SAME_VENDOR in best_of) == bool(own)
