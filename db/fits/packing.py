@@ -59,8 +59,6 @@ BAND_CELL = np.dtype(
 BAND = np.dtype([("backend", "u1"), ("cells", BAND_CELL, (SLOT_COUNT,)), ("pad", "u1", 5)])
 #: Bytes of a band before its cells.
 BAND_CELLS_AT = 1
-#: Relative error of the quotient of two 32-bit figures.
-_NOISE = 2.0**-22
 #: Five bytes of overhead, so that a row of PostgreSQL fills whole words.
 REST = np.dtype([("prefill", "<f4", (SLOT_COUNT,)), ("overhead", "u1", 5)])
 #: ``overhead_mode``: the row's own overhead, none, or the explicit figure of the plan.
@@ -198,18 +196,12 @@ def _bands(block: FitBlock, g: Array, q: Array) -> Array:
 
 
 def _factors(bound: Array, value: Array) -> Array:
-    """``bound`` over ``value`` to six decimals, 0 where there is no value: one calibrated factor gives one entry.
+    """``bound`` over ``value`` to four decimals, 0 where there is no value: one calibrated factor gives one entry.
 
-    The 32-bit figures hold a factor to about a tenth of the last decimal, more of a large one. What differs by no more than
-    that is one factor.
+    The 32-bit figures hold a factor to a thousandth of that. A row's entry must not depend on the rows beside it, so that an
+    update stores what a run of everything does.
     """
-    millionths = np.rint(np.divide(bound, value, out=np.zeros_like(bound), where=value > 0) * 1e6)
-    known = np.unique(millionths)
-    same = np.diff(known, prepend=-np.inf) <= 1.0 + _NOISE * known
-    if same.any():
-        first = np.maximum.accumulate(np.where(same, 0, np.arange(len(known))))
-        millionths = known[first][np.searchsorted(known, millionths)]
-    return millionths / 1e6
+    return np.round(np.divide(bound, value, out=np.zeros_like(bound), where=value > 0), 4)
 
 
 def _shared(entries: Array, q: Array, quant_count: int) -> tuple[Array, list[bytes]]:
