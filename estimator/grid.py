@@ -52,6 +52,8 @@ from estimator.usability import (
     written_tokens,
 )
 
+#: Decimals of the ends of a range over its speed.
+RANGE_DECIMALS = 4
 #: Columns that only running cells have, with how they are kept.
 _COLUMNS: dict[str, Any] = {
     "decode_tok_s": np.float32,
@@ -355,8 +357,8 @@ def _values(
 
     ``thinking`` is the relative length of the thinking that the model cannot leave out.
 
-    Ranges and scores are made of the published float32 speeds, and scores are stored to a hundredth: so a live fit and
-    a published one are ranked by the same numbers.
+    Ranges and scores are made of the published float32 speeds, scores are stored to a hundredth, and the ends of ranges
+    over the speed to ``RANGE_DECIMALS``: so a live fit and a published one are ranked by the same numbers.
     """
     decode, prefill, ttft = (
         speed.astype(np.float32) for speed in (speeds.decode_tok_s, speeds.prefill_tok_s, speeds.ttft_ms)
@@ -369,7 +371,8 @@ def _values(
     yield "prefill_evidence", speeds.prefill_evidence
     for name, value in (("decode", decode), ("prefill", prefill)):
         for end in ("low", "high"):
-            yield f"{name}_{end}_tok_s", value * np.exp(np.float32(getattr(speeds, f"{name}_{end}")))
+            factor = np.exp(np.float32(getattr(speeds, f"{name}_{end}")))
+            yield f"{name}_{end}_tok_s", value * np.round(factor, RANGE_DECIMALS)
     use = thresholds.at(part.s)
     seconds = answer_seconds(wait_ms(use, ttft), decode, written_tokens(use, thinking))
     usable = usability(use, ttft, decode, seconds)

@@ -27,7 +27,7 @@ from db.fits.layout import (
     SLOT_COUNT,
     Lead,
 )
-from estimator.grid import FitBlock
+from estimator.grid import RANGE_DECIMALS, FitBlock
 from estimator.types import STATUSES, Status
 
 Array = NDArray[Any]
@@ -196,12 +196,12 @@ def _bands(block: FitBlock, g: Array, q: Array) -> Array:
 
 
 def _factors(bound: Array, value: Array) -> Array:
-    """``bound`` over ``value`` to four decimals, 0 where there is no value: one calibrated factor gives one entry.
+    """``bound`` over ``value`` as the estimator rounds it, 0 where there is no value: one factor gives one entry.
 
-    The 32-bit figures hold a factor to a thousandth of that. A row's entry must not depend on the rows beside it, so that an
+    The 32-bit figures hold it to a thousandth of the last decimal. A row's entry must not depend on the rows beside it, so that an
     update stores what a run of everything does.
     """
-    return np.round(np.divide(bound, value, out=np.zeros_like(bound), where=value > 0), 4)
+    return np.round(np.divide(bound, value, out=np.zeros_like(bound), where=value > 0), RANGE_DECIMALS)
 
 
 def _shared(entries: Array, q: Array, quant_count: int) -> tuple[Array, list[bytes]]:

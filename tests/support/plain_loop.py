@@ -14,7 +14,7 @@ import numpy as np
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.scale import KIND_OF_WORKLOAD, RETENTION_PER_NAT
 from estimator.fleet import fleet_of
-from estimator.grid import FitBlock
+from estimator.grid import RANGE_DECIMALS, FitBlock
 from estimator.placement.demand import needs, situation_of
 from estimator.placement.layer_sums import model_tables
 from estimator.speed.coefficients import DEPTH_SCALE_TOKENS, SpeedCoefficients
@@ -115,11 +115,11 @@ class PlainLoop:
         return (
             FITS_TIGHTLY if tight else FITS,
             decode_tok_s,
-            decode_tok_s * math.exp(coef["decode_low"] * width),
-            decode_tok_s * math.exp(coef["decode_high"] * width),
+            decode_tok_s * round(math.exp(coef["decode_low"] * width), RANGE_DECIMALS),
+            decode_tok_s * round(math.exp(coef["decode_high"] * width), RANGE_DECIMALS),
             prefill_tok_s,
-            prefill_tok_s * math.exp(coef["prefill_low"]),
-            prefill_tok_s * math.exp(coef["prefill_high"]),
+            prefill_tok_s * round(math.exp(coef["prefill_low"]), RANGE_DECIMALS),
+            prefill_tok_s * round(math.exp(coef["prefill_high"]), RANGE_DECIMALS),
             ttft_ms,
             _score(parts, workload, decode_tok_s, ttft_ms, self.model.training.least_thinking),
         )

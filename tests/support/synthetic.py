@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.fits.layout import SLOT_COUNT
-from estimator.grid import FitBlock
+from estimator.grid import RANGE_DECIMALS, FitBlock
 
 Array = NDArray[Any]
 GIB = 1 << 30
@@ -45,7 +45,7 @@ def synthetic_block(seed: int, gpus: int, quants: int, *, availability: float = 
     seconds = device / bandwidth[:, None, None] + (need - device) / 6e10
     decode = np.where(runs, 1.0 / seconds, 0.0).astype(np.float32)
     prefill = np.where(runs, 40.0 / seconds, 0.0).astype(np.float32)
-    low, high = band[:, None, None].astype(np.float32), (1 / band)[:, None, None].astype(np.float32)
+    low, high = (ends.round(RANGE_DECIMALS)[:, None, None].astype(np.float32) for ends in (band, 1 / band))
     evidence = np.broadcast_to((band > 0.8).astype(np.uint8)[:, None, None], shape)
     score = np.where(runs, np.clip(rng.normal(60, 20, shape), 0, 100), 0.0).round(2).astype(np.float32)
     available = rng.random((gpus, quants)) < availability
