@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -68,6 +69,7 @@ _NEVER = -1e9
 _CUSTOM = ("k-quant", "mlx", "fp8", "mxfp4", "legacy", "int4-group", "i-quant", "nvfp4", "int8")
 
 
+@lru_cache(maxsize=512)
 def customary(quant: Quant) -> float:
     """How customary a quantization is, more being more; 16 bits, and families that are not listed, are last."""
     form = form_of(quant)

@@ -17,7 +17,7 @@ from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable
 from estimator.quant_choice import customary
 from estimator.sentences import Sentence
-from estimator.structure.arrays import Flags, Ints
+from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.types import OperatingMode, Quant, Workload
 
 
@@ -83,7 +83,7 @@ class Judged:
     def frontier(self) -> Flags:
         """Chosen setups that no other chosen one beats in worth and time, one flag a setup."""
         flags = np.zeros(len(self.setups.model), dtype=np.bool_)
-        flags[self.order] = frontier(self.setups.worth[self.order], self.setups.seconds[self.order])
+        flags[self.order] = frontier(*self._in_order)
         return flags
 
     @cached_property
@@ -91,12 +91,18 @@ class Judged:
         """The setup to take: the best ranked on the frontier; None when nothing is usable."""
         return next((int(n) for n in self.order if self.frontier[n]), None)
 
+    @cached_property
+    def _in_order(self) -> tuple[Floats, Floats]:
+        """Worth and seconds of the chosen setups, best first."""
+        return self.setups.worth[self.order], self.setups.seconds[self.order]
+
     def dominator(self, n: int) -> int | None:
         """The best ranked setup that is at least as good and as fast as ``n``, and better in one; None on the frontier."""
-        worth, seconds = self.setups.worth, self.setups.seconds
-        better = (worth[self.order] >= worth[n]) & (seconds[self.order] <= seconds[n])
-        better &= (worth[self.order] > worth[n]) | (seconds[self.order] < seconds[n])
-        return next(map(int, self.order[better]), None)
+        if self.frontier[n]:
+            return None
+        (worths, times), worth, seconds = self._in_order, self.setups.worth[n], self.setups.seconds[n]
+        better = (worths >= worth) & (times <= seconds) & ((worths > worth) | (times < seconds))
+        return int(self.order[better.argmax()]) if better.any() else None
 
     def leading(self, places: Ints, first: int) -> Ints:
         """The ``first`` of ``places``, chosen setups in order, and all up to the pick."""
@@ -125,10 +131,14 @@ class Judged:
             on_frontier=bool(self.frontier[n]),
             reason=reason(
                 self._standing(n),
-                None if self.pick is None else self._standing(self.pick),
+                self._standing_of_pick,
                 None if beaten_by is None else self._standing(beaten_by),
             ),
         )
+
+    @cached_property
+    def _standing_of_pick(self) -> Standing | None:
+        return None if self.pick is None else self._standing(self.pick)
 
     def _standing(self, n: int) -> Standing:
         setups = self.setups

@@ -220,14 +220,15 @@ async def _recommendations(
     if first is not None:
         connection.counter = partial(_count, context, asked, mode)
     shown: list[answers.Choice] = list(cast(Any, connection.nodes))
-    picked = [] if listed.pick is None else [listed.pick]
-    cells = await listed.cells(context.loaders, [*shown, *picked])
-    made = [
-        recommendation_of(context.faces, choice, listed.rank(choice), listed.judgement(choice), cell)
-        for choice, cell in zip([*shown, *picked], cells, strict=True)
-    ]
-    connection.nodes[:] = made[: len(shown)]
-    connection.pick = made[-1] if picked else None
+    # The pick is one of the first page, as a rule.
+    choices = {choice.place: choice for choice in (*shown, *([] if listed.pick is None else [listed.pick]))}
+    cells = await listed.cells(context.loaders, list(choices.values()))
+    made = {
+        place: recommendation_of(context.faces, choice, listed.rank(choice), listed.judgement(choice), cell)
+        for (place, choice), cell in zip(choices.items(), cells, strict=True)
+    }
+    connection.nodes[:] = [made[choice.place] for choice in shown]
+    connection.pick = None if listed.pick is None else made[listed.pick.place]
     return connection
 
 
