@@ -69,9 +69,9 @@ class Bases:
             text = "Its abilities are taken from there, too: its own tuning is not judged."
             notes.append(Sentence(SentenceCode.TUNING_NOT_JUDGED, text, **values))
         if derivative.format == "other":
-            told = derivative.repository
-            text = f"The format of {told} is not in the catalog; the estimate is of the quantization that is asked for."
-            notes.append(Sentence(SentenceCode.QUANT_UNKNOWN, text, name=told, quant="other", nearest=[]))
+            name = derivative.repository
+            text = f"The format of {name} is not in the catalog; the estimate is of the quantization that is asked for."
+            notes.append(Sentence(SentenceCode.QUANT_UNKNOWN, text, name=name, quant="other", nearest=[]))
         return Meaning(derivative.base, tuple(notes), alike, quant=derivative.quant)
 
     def _of_shape(self, derivative: Derivative) -> tuple[str, ...]:

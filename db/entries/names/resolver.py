@@ -137,10 +137,10 @@ class Resolver:
                 raise
             except UnknownNameError as error:
                 refused = error
-        found = self._titled(text, bare) if kind == "gpu" else None
-        if found is None and refused is not None and refused.reason is not None:
+        card = self._titled(text, bare) if kind == "gpu" else None
+        if card is None and refused is not None and refused.reason is not None:
             raise refused
-        return found
+        return card
 
     def _titled(self, text: str, bare: str) -> Meaning | None:
         """The card in a title of a shop or the name of a computer, whose other words no accelerator has."""
