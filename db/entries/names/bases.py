@@ -55,6 +55,15 @@ class Bases:
             return None if meaning is None else Meaning(derivative.base, (taken, *meaning.notes))
         return None
 
+    def beside(self, text: str, several: AmbiguousNameError) -> AmbiguousNameError:
+        """The choices with the bases of derivatives, where the text begins names of these and none of the models."""
+        first, known = words("model", text)[0], derivatives_by_word(self._directory)
+        if not known.is_family(first) or any(words("model", slug)[0] == first for slug in several.choices):
+            return several
+        lines = [line for line in known.having(text) if words("model", line.name)[0] == first]
+        bases = dict.fromkeys(line.base for line in lines if line.base in self._models)
+        return AmbiguousNameError("model", text, list(dict.fromkeys((*bases, *several.choices))))
+
     def of(self, derivative: Derivative) -> Meaning | None:
         """The meaning of a derivative; None where the catalog lacks its base."""
         base = self._models.get(derivative.base)

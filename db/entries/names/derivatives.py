@@ -175,9 +175,9 @@ def derivatives_by_word(directory: Path) -> DerivativeWords:
 def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
     """Whether words describe a derivative called ``name``, not a part of its name that says something else.
 
-    Its first word of its own, beside the words of its base, or two are asked for, and none that makes it another model is left
-    out: "GLM 4.6V" is no "GLM-4.6V-Flash". A version asked for follows the word that it followed: "grok 2" is no
-    "dolphin-grok-instruct-2".
+    All its words are asked for, or its first word of its own, beside the words of its base, or two of them, and none that makes
+    it another model is left out: "GLM 4.6V" is no "GLM-4.6V-Flash". A version asked for follows the word that it followed:
+    "grok 2" is no "dolphin-grok-instruct-2".
     """
     known = words("model", name)
     if not _VARIANTS.isdisjoint({*known} - {*asked}):
@@ -188,4 +188,5 @@ def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
         pair for pair in pairwise(asked) if pair[0].isalpha() and pair[1][0].isdigit() and not pair[1][-1].isalpha()
     }
     called = bool(own) and (own[0] in asked or len({*own} & {*asked}) > 1)
-    return called and versions <= {*pairwise(known), *pairwise(base)}
+    in_full = {*known} - NOISE["model"] <= {*asked}
+    return (called or in_full) and versions <= {*pairwise(known), *pairwise(base)}

@@ -20,6 +20,8 @@ from db.entries.names.words import LINES, NOISE, Entry, beside, is_quantity, key
 _MAX_CORRECTED = 4
 #: A number of so few digits names no accelerator by itself.
 _SHORT_NUMBER = 2
+#: Share of its parameters by which a size in the name of a model may differ from their number, as 35B of 32.3 billion.
+_NEAR_SIZE = 0.1
 #: Words of the grade or form of an accelerator, which name none by themselves.
 _GRADES = frozenset(
     {"pro", "max", "ultra", "super", "ti", "xt", "plus", "mini", "air", "laptop", "desktop", "workstation", "server"}
@@ -154,6 +156,34 @@ class NameIndex:
     def fits(self, text: str) -> bool:
         """Whether an entity has all words of a text."""
         return bool(self._fits(frozenset(words(self.kind, text))))
+
+    def of_amount(self, text: str) -> tuple[str, ...]:
+        """Slugs of the entities with the memory, or the size, that is all that a text states; none where it states more."""
+        asked = frozenset(words(self.kind, text)) - self._noise
+        if not all(word[0].isdigit() and word.endswith(self._unit) and word in self._places for word in asked):
+            return ()
+        return tuple(sorted({self._names[place].slug for word in asked for place in self._places[word]}))
+
+    def sized(self, text: str, *, said: str | None = None) -> Meaning | None:
+        """The model that has all words of a text but its size, which is nearly that of the model; stated as such."""
+        asked = words(self.kind, text)
+        for size in asked:
+            if not size[0].isdigit() or not size.endswith(self._unit):
+                continue
+            full = self._fits(frozenset(asked) - {size}).full
+            near = [slug for slug in full if self._is_of_size(slug, float(size.removesuffix(self._unit)))]
+            if len(near) == 1:
+                return self._stated(said or text, near[0], _Fits((), (), ()), open_=True)
+        return None
+
+    def _is_of_size(self, slug: str, size: float) -> bool:
+        total = self._entries[slug].get("params_total_b")
+        return total is not None and abs(size - total) < _NEAR_SIZE * total
+
+    def having(self, text: str) -> tuple[str, ...]:
+        """Slugs of the entities that have all words of a text, in the grade that it states."""
+        asked = words(self.kind, text)
+        return self._of_grade(self._fits(frozenset(asked)), asked).slugs
 
     def suggest(self, text: str) -> tuple[str, ...]:
         """Slugs of the entities whose names share most letter triples with ``text``, at most five; none where none is near.
@@ -368,10 +398,3 @@ def _is_akin(asked: list[str], known: list[str]) -> bool:
     return bool(asked and known) and any(
         first in others or corrections(first, others) for first, others in ((asked[0], known), (known[0], asked))
     )
-
-
-def near_names(kind: str, text: str, names: Mapping[str, object] | list[str]) -> tuple[str, ...]:
-    """Those of ``names`` that share most letter triples with ``text``, at most five; none for a text too long for a name."""
-    if len(text) > MAX_NAME_CHARACTERS:
-        return ()
-    return nearest(triples([key(kind, text)]), {name: triples([key(kind, name)]) for name in names})

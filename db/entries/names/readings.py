@@ -75,9 +75,10 @@ _CODE_NAMES = {
     "navi48": "gfx1201",
 }  # fmt: skip
 _CODE_NAME = re.compile(rf"\bradv[ _](?:gfx\w+|({'|'.join(sorted(_CODE_NAMES, key=len, reverse=True))}))\b", re.I)
-_COMPUTER = re.compile(
+#: A Mac around its chip.
+MAC = re.compile(
     r"(?:\b(?:1\d|2[147])(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])\s*)?\b(?:apple\s+)?"
-    r"(?:mb[pa]|macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?)"
+    r"(?:mb[pa]|macbook(?:\s+(?:pro|air|neo))?|mac\s*-?\s*(?:mini|studio|pro)|imac(?:\s+pro)?|air|mini|studio)"
     r"(?:\s+(?:1\d|2[147])(?:\.\d)?(?:[\s-]*inch|\s*[\"”″])?)?(?![^\W_])",
     re.I,
 )
@@ -88,7 +89,7 @@ _AROUND = re.compile(
     r"\b(?:acer|asrock|asus|colorful|dell|evga|gainward|galax|gigabyte|gunnir|hp|inno3d|kfa2|lenovo|manli|maxsun|msi|palit|pny"
     r"|powercolor|sapphire|sparkle|supermicro|xfx|yeston|zotac|tuf|rog(?:[ -]strix)?|proart|ftw3?|xc3|aorus|eagle|windforce"
     r"|ventus(?:[ -][23]x)?|suprim(?:[ -]x)?|gaming(?:[ -](?:x|z|oc|pro|trio))?|x[ -]trio|trio|slim|nitro\+?|pulse|red[ -]devil"
-    r"|hellhound|steel[ -]legend|challenger|phantom|turbo|blower|amp|trinity|oc(?:[ -]edition)?"
+    r"|hellhound|ichill(?:[ -]x\d)?|steel[ -]legend|challenger|phantom|turbo|blower|amp|trinity|oc(?:[ -]edition)?"
     r"|azure|colab(?:[ -]pro)?|gcp|google[ -]colab|hetzner|kaggle|lambda(?:[ -]labs)?|lightning(?:[ .]ai)?"
     r"|paperspace|runpod|vast(?:\.ai)?)"
     r"(?![^\W_])\+?",
@@ -169,7 +170,7 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     if without_driver != names[0]:
         names.append(without_driver)
     if _APPLE_CHIP.search(text):
-        names.append(_COMPUTER.sub(" ", text).strip())
+        names.append(MAC.sub(" ", text).strip())
     chip = " ".join(_AROUND.sub(" ", names[-1]).split())
     # A number before the chip that began no text is that of a laptop or a board, and no count.
     if chip and chip != names[-1] and (not _LEADING_NUMBER.match(chip) or names[-1][0].isdigit()):

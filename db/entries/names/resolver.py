@@ -21,7 +21,7 @@ from db.entries.names.meanings import (
 )
 from db.entries.names.measured import measured_mixes
 from db.entries.names.processors import memory_type_of, series_of, without_memory
-from db.entries.names.products import products
+from db.entries.names.products import Computers, products
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import ALTERNATIVES, BESIDE, JOINED, Reading, gpu_readings, model_readings, target_of
 from db.entries.names.refusals import WHY, refusal
@@ -33,7 +33,6 @@ from estimator.sentences import Sentence, SentenceCode
 
 _KEPT = 4096
 _IN_LAPTOPS = ("laptop", "integrated")
-_CHIP = ", or its chip and memory"
 Find = Callable[[str, str, Reading], Meaning | None]
 _Ways = list[tuple[Find, Sequence[Reading]]]
 
@@ -99,10 +98,8 @@ class Resolver:
             raise
 
     @cached_property
-    def _makers(self) -> frozenset[str]:
-        return frozenset(
-            word for entry in self._entries["computer"].values() for word in words("computer", str(entry["maker"]))
-        )
+    def _computers(self) -> Computers:
+        return Computers(self._entries["computer"], self._entries["gpu"], self._index("gpu"))
 
     def _formats_of(self, engine: str | None) -> frozenset[str]:
         entry = self._entries["engine"].get(engine or "") or {}
@@ -171,7 +168,9 @@ class Resolver:
             if several is not None:
                 if "/" in text and kind == "model":
                     self._refused(kind, text, readings[0])
-                raise several
+                raise several if kind != "model" else self._bases.beside(text, several)
+        if amount := self._index(kind).of_amount(text):
+            raise AmbiguousNameError(kind, text, amount)
         raise UnknownNameError(kind, text, self._index(kind).suggest(text))
 
     def _ways(self, kind: str, readings: Sequence[Reading]) -> list[_Ways]:
@@ -184,7 +183,8 @@ class Resolver:
             named = [(self._named, readings[:1]), (self._listed, repositories)]
             named += [(self._found, readings), (self._derived, readings)]
             never: _Ways = [(partial(self._refused, unread=False), readings[:1])]
-            return [named, never, [(self._bases.described, loose)], [(self._refused, readings[:1])], repaired]
+            described: _Ways = [(self._described, loose)]
+            return [named, never, described, [(self._refused, readings[:1])], repaired, [(self._sized, loose)]]
         if kind == "gpu":
             counted = [reading for reading in readings if reading.count is not None]
             whole = [replace(reading, whole=True) for reading in (readings[0], *counted)]
@@ -210,6 +210,19 @@ class Resolver:
         is_family = derivatives_by_word(self._root / "derivatives").is_family if kind == "model" else None
         return self._index(kind).repaired(reading.name, said=text, is_family=is_family)
 
+    def _described(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        """The base of a derivative in part of its name, unless a model is called so but for a typing error."""
+        meaning = self._bases.described(kind, text, reading)
+        if meaning is None:
+            return None
+        try:
+            return self._repaired(kind, text, reading) or meaning
+        except AmbiguousNameError:
+            return meaning
+
+    def _sized(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        return self._index(kind).sized(reading.name, said=text)
+
     def _listed(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a repository, which a line of the catalog states with its format."""
         derivative = derivatives_by_key(self._root / "derivatives").get(plain(reading.name))
@@ -234,44 +247,7 @@ class Resolver:
         return None
 
     def _of_computer(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The accelerator that is built into a computer; a maker's name alone is none of its computers."""
-        if self._makers.issuperset(words("computer", reading.name)):
-            return None
-        computers = self._index("computer")
-        try:
-            meaning = computers.find(reading.name, whole=reading.whole, said=text)
-            if meaning is None and not reading.whole:
-                meaning = computers.repaired(reading.name, said=text)
-        except AmbiguousNameError as error:
-            raise AmbiguousNameError(kind, text, error.choices, _CHIP) from error
-        if meaning is None:
-            return None
-        computer = self._entries["computer"][meaning.slug]
-        if line := self._generations(computer, reading.name):
-            raise AmbiguousNameError(kind, text, line, _CHIP)
-        if computer["gpu"] not in self._entries[kind]:
-            reason = f"the catalog has no accelerator of {computer['name']}"
-            raise UnknownNameError(kind, text, self._index(kind).suggest(text), reason)
-        told, name = shortened(text), computer["name"]
-        taken = f"{told!r} is taken as the accelerator of {name}."
-        return Meaning(
-            computer["gpu"], (Sentence(SentenceCode.GPU_OF_COMPUTER, taken, name=told, computer=meaning.slug),)
-        )
-
-    def _generations(self, computer: Entry, text: str) -> list[str]:
-        """The computers of one line with chips of several years, of which the text names none: it may be a year's that the
-        catalog lacks."""
-        gpus = self._entries["gpu"]
-        line = str(computer["name"]).split(",")[0]
-        alike = {
-            slug: gpus[other["gpu"]]
-            for slug, other in self._entries["computer"].items()
-            if str(other["name"]).split(",")[0] == line and other["gpu"] in gpus
-        }
-        chip = words("gpu", str((gpus.get(computer["gpu"]) or {}).get("name", "")))
-        told = {word for word in chip if not word.endswith("gb")} - {*words("gpu", line)}
-        is_open = len({gpu["generation_year"] for gpu in alike.values()}) > 1 and told.isdisjoint(words("gpu", text))
-        return sorted(alike) if is_open else []
+        return self._computers.gpu_of(text, reading.name, whole=reading.whole)
 
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":

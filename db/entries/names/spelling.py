@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+
+from db.entries.names.words import key
 
 #: Names are short; longer texts are not looked at.
 MAX_NAME_CHARACTERS = 200
@@ -11,6 +14,8 @@ MAX_SUGGESTIONS = 5
 _NEAR_ENOUGH = 0.3
 _SHORTEST = 3
 _LONG = 8
+#: A letter that is doubled in the wrong place, as in "lamma", is one error.
+_DOUBLED = re.compile(r"(.)\1")
 
 
 @lru_cache(maxsize=16_384)
@@ -37,10 +42,12 @@ def corrections(word: str, vocabulary: Iterable[str]) -> list[str]:
         return []
     limit = 2 if len(word) >= _LONG else 1
     near: dict[int, list[str]] = {}
+    single = _DOUBLED.sub(r"\1", word)
     for known in vocabulary:
         if len(known) < _SHORTEST or not _may_be(word, known):
             continue
-        errors = distance(word, known, limit)
+        is_doubled = word[0] == known[0] and single == _DOUBLED.sub(r"\1", known)
+        errors = min(distance(word, known, limit), 1 if is_doubled and len(known) > _SHORTEST else limit + 1)
         if errors <= limit:
             near.setdefault(errors, []).append(known)
     return sorted(near[min(near)]) if near else []
@@ -82,3 +89,10 @@ def nearest(asked: frozenset[str], known: Mapping[str, frozenset[str]]) -> tuple
 def _likeness(asked: frozenset[str], known: frozenset[str]) -> float:
     shared = len(asked & known)
     return 2.0 * shared / (len(asked) + len(known)) if shared else 0.0
+
+
+def near_names(kind: str, text: str, names: Mapping[str, object] | list[str]) -> tuple[str, ...]:
+    """Those of ``names`` that share most letter triples with ``text``, at most five; none for a text too long for a name."""
+    if len(text) > MAX_NAME_CHARACTERS:
+        return ()
+    return nearest(triples([key(kind, text)]), {name: triples([key(kind, name)]) for name in names})

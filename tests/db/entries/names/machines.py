@@ -312,4 +312,15 @@ gtx 1660s | ~gtx-1660-super
 4080s | ~rtx-4080-super
 2x 4080s | rtx-4080*2
 3090s | rtx-3090
+base M4 Mac mini | ~apple-m4-10c-16gb
+base model macbook air m3 | ~apple-m3-8c-8gb
+base macbook pro m4 pro | ~apple-m4-pro-16c-24gb
+base mac studio | ?
+mac pro | ?
+192gb mac studio | ~apple-m2-ultra-76c-192gb
+m2 air 16gb | ~apple-m2-10c-16gb
+studio m2 max 64 | ~apple-m2-max-38c-64gb
+8gb vram | ?
+Hetzner GEX44 | ~rtx-4000-sff-ada-generation
+Inno3D GeForce RTX 3080 iChill X4 10GB | rtx-3080
 """

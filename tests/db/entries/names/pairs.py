@@ -79,7 +79,7 @@ llama 405b | mi300x | ~llama-3.1-405b | instinct-mi300x-192-gb
 Meta-Llama-3.1-8B-Instruct | AMD Instinct MI300X OAM | llama-3.1-8b | instinct-mi300x-192-gb
 llama-3-1-8b | mi300 | ~llama-3.1-8b | ~instinct-mi300x-192-gb
 lama 3.2 3b | mi50 32gb | ~llama-3.2-3b | instinct-mi50-32-gb
-llama 3.3 8b | mi50 | ? | ~instinct-mi50-32-gb
+llama 3.3 8b | mi50 | ~llama-3.1-8b | ~instinct-mi50-32-gb
 llama3.1:70b-instruct-q4_K_M | Quadro RTX 6000 | llama-3.1-70b+q4-k-m | quadro-rtx-6000
 TheBloke/Llama-2-70B-Chat-GPTQ | rtx 6000 | llama-2-70b+gptq-int4 | ?
 nvidia/Llama-3.3-70B-Instruct-FP8 | rtx 6000 ada | llama-3.3-70b+fp8 | rtx-6000-ada-generation

@@ -162,7 +162,7 @@ qwen3 0.6 | ~qwen3-0.6b
 zephyr 7b | ~mistral-7b-v0.1
 tulu 3 70b | ~llama-3.1-70b
 qwen3 7b | ?
-llama 3.3 8b | ?
+llama 3.3 8b | ~llama-3.1-8b
 gpt oss 70b | ?
 hermes 7b | ?
 qwen3.5:122b-a10b-q4_K_M | qwen3.5-122b-a10b+q4-k-m
@@ -181,4 +181,12 @@ mlx-community/gpt-oss-120b-MXFP4-Q8 | gpt-oss-120b+mlx-mxfp4
 8b llama 3.1 instruct | ~llama-3.1-8b
 deepseak r1 | ~deepseek-r1
 air glm 4.5 | glm-4.5-air
+lamma 3.3 70b | ~llama-3.3-70b
+mistrall nemmo | ~mistral-nemo-12b
+internlm2:20b | ~internlm2.5-20b
+command-r:35b-08-2024-q4_K_M | ~command-r-08-2024+q4-k-m
+glm 4.5 air 110b | ~glm-4.5-air
+llama 3.1 65b | ?
+120b | ?
+qwen3 omni | ~qwen3-30b-a3b
 """
