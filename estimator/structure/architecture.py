@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from estimator.structure.published import PublishedFile, published_files
+from estimator.structure.files import PublishedFile, published_files
+from estimator.structure.mixers import (
+    LatentAttention,
+    LinearAttention,
+    StateSpace,
+    latent_attention,
+    linear_attention,
+    state_space,
+)
 from estimator.structure.training import Training, training_of
 from estimator.types import EstimatorError, MissingFactError
 
@@ -50,45 +58,6 @@ WINDOW_NOT_READ = frozenset(f"{name}ForCausalLM" for name in ("Mistral", "Mixtra
 #: A layer with hyper-connections mixes its residual streams before and after each part: llama.cpp's graph of DeepSeek V4
 #: has 8,000 nodes for 43 layers with the mixing fused (ggml-org/llama.cpp#25585), that of a Llama some 1,000 for 32.
 HYPER_CONNECTED_LAUNCHES = 6.0
-
-
-@dataclass(frozen=True, slots=True)
-class LatentAttention:
-    """Multi-head latent attention (MLA): ranks and head dimensions in elements; ``q_rank`` None means no query LoRA."""
-
-    q_rank: int | None
-    kv_rank: int
-    nope_dim: int
-    rope_dim: int
-    value_dim: int
-
-
-@dataclass(frozen=True, slots=True)
-class LinearAttention:
-    """Linear attention with a constant state: a gated delta net, KDA, lightning attention or RWKV's time mix."""
-
-    kind: str
-    key_heads: int
-    value_heads: int
-    key_dim: int
-    value_dim: int
-    conv_kernel: int
-    full_rank_gate: bool
-    full_rank_decay: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StateSpace:
-    """A Mamba block; ``version`` 1 or 2, dimensions in elements."""
-
-    version: int
-    inner_dim: int
-    state_dim: int
-    conv_kernel: int
-    groups: int
-    heads: int
-    dt_rank: int
-    gated_norm: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,10 +244,10 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
 
 def _mixers(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "latent": _latent(attention),
-        "cached_latent": None if attention.get("kv_b_split") is False else _latent(attention),
-        "linear": _linear(slug, facts, attention),
-        "state_space": _state_space(attention.get("ssm")),
+        "latent": latent_attention(attention),
+        "cached_latent": None if attention.get("kv_b_split") is False else latent_attention(attention),
+        "linear": linear_attention(slug, facts, attention),
+        "state_space": state_space(attention.get("ssm")),
     }
 
 
@@ -351,50 +320,4 @@ def _experts(slug: str, facts: Mapping[str, Any]) -> Experts:
         latent_dim=moe.get("latent_size"),
         bias_elements=int(moe.get("expert_bias_params") or 0),
         dense_parallel_width=int(facts.get("intermediate_size") or 0) if moe.get("dense_parallel") else 0,
-    )
-
-
-def _latent(attention: Mapping[str, Any]) -> LatentAttention | None:
-    if not (mla := attention.get("mla")):
-        return None
-    return LatentAttention(
-        q_rank=mla.get("q_lora_rank"),
-        kv_rank=int(mla["kv_lora_rank"]),
-        nope_dim=int(mla["qk_nope_head_dim"]),
-        rope_dim=int(mla["qk_rope_head_dim"]),
-        value_dim=int(mla["v_head_dim"]),
-    )
-
-
-def _linear(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -> LinearAttention | None:
-    if not (linear := attention.get("linear")):
-        if "L" in attention["layer_pattern"]:
-            raise MissingFactError(slug, "attention.linear")
-        return None
-    heads = int(linear.get("n_heads") or linear.get("n_value_heads") or facts.get("n_heads") or 0)
-    head_dim = int(linear.get("head_dim") or linear.get("value_head_dim") or facts.get("head_dim_v") or 0)
-    return LinearAttention(
-        kind=str(linear["kind"]),
-        key_heads=int(linear.get("n_key_heads") or heads),
-        value_heads=int(linear.get("n_value_heads") or heads),
-        key_dim=int(linear.get("key_head_dim") or head_dim),
-        value_dim=int(linear.get("value_head_dim") or head_dim),
-        conv_kernel=int(linear.get("conv_kernel") or 0),
-        full_rank_gate=bool(linear.get("full_rank_gate")),
-        full_rank_decay=bool(linear.get("full_rank_decay")),
-    )
-
-
-def _state_space(ssm: Mapping[str, Any] | None) -> StateSpace | None:
-    if not ssm:
-        return None
-    return StateSpace(
-        version=2 if str(ssm["kind"]).endswith("2") else 1,
-        inner_dim=int(ssm["d_inner"]),
-        state_dim=int(ssm["d_state"]),
-        conv_kernel=int(ssm["conv_kernel"]),
-        groups=int(ssm.get("n_groups") or 0),
-        heads=int(ssm.get("n_heads") or 0),
-        dt_rank=int(ssm.get("dt_rank") or 0),
-        gated_norm=bool(ssm.get("gated_norm", True)),
     )

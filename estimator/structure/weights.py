@@ -13,9 +13,9 @@ import numpy as np
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.structure.arrays import Flags, Floats, Ints
 from estimator.structure.block_types import BLOCKS, TYPES, tensor_bytes
+from estimator.structure.files import StoredQuant
 from estimator.structure.ik_recipes import IK_TYPES, ik_types
 from estimator.structure.quantization import TensorIndex, index_tensors, tensor_types
-from estimator.structure.stored import StoredQuant
 from estimator.structure.tensors import EXPERT_CLASSES, TensorClass, inventory
 from estimator.types import GGUF_FORMATS, EstimatorError, PartBits, Quant, QuantFormat
 

@@ -17,7 +17,7 @@ from db.imports.hub.safetensors import (
     size_of_header,
     size_of_index,
 )
-from estimator.structure.stored import StoredQuant
+from estimator.structure.files import StoredQuant
 from estimator.types import GGUF_FORMATS, Quant
 
 FIELD = "model_index"

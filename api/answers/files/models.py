@@ -26,7 +26,7 @@ from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_c
 from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
 from estimator.sentences import Sentence, SentenceCode
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
-from estimator.structure.stored import StoredLayers
+from estimator.structure.files import StoredLayers
 from estimator.types import EstimatorError, Quant
 
 #: Slug of everything that is not in the catalog.

@@ -16,8 +16,8 @@ from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import effect_name
 from estimator.sentences import Sentence, SentenceCode
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.files import PublishedFile
 from estimator.structure.likeness import same_structure
-from estimator.structure.published import PublishedFile
 
 _CONTEXT = "max_position_embeddings"
 

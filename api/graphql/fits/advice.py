@@ -17,7 +17,7 @@ from api.graphql.core.scalars import Int64
 from estimator.advice.gains import Gain
 from estimator.advice.search import Advice, AdviceCode
 from estimator.fit_facts import FitFacts
-from estimator.structure.stored import StoredQuant
+from estimator.structure.files import StoredQuant
 from estimator.types import CacheType, EstimateRequest
 
 describe(

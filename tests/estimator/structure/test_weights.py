@@ -12,8 +12,8 @@ from db.entries import specs
 from db.entries.measurements import memory_rows
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.block_types import BLOCKS, tensor_bytes
+from estimator.structure.files import PublishedFile
 from estimator.structure.ik_recipes import IK_TYPES
-from estimator.structure.published import PublishedFile
 from estimator.structure.quantization import WIDE_TABLES, index_tensors, tensor_types
 from estimator.structure.tensors import EXPERT_CLASSES, Inventory, inventory
 from estimator.structure.weights import weight_table
