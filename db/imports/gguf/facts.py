@@ -16,7 +16,7 @@ from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, l
 from db.imports.gguf.split import joined
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
 from db.imports.hub.config import extend_context, with_counts
-from estimator.structure.stored import StoredLayers
+from estimator.structure.files import StoredLayers
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,10 @@ def table() -> dict[str, Any]:
 
 @cache
 def type_of_class() -> dict[str, str]:
-    """Name of a modelling class -> its model type."""
-    return {entry["class"]: name for name, entry in reversed(table()["types"].items()) if "class" in entry}
+    """Name of a modelling class -> its model type; of several types, the one whose name the class has."""
+    types = {name: entry["class"] for name, entry in table()["types"].items() if "class" in entry}
+    own = {kind: name for name, kind in types.items() if kind.casefold().startswith(name.replace("_", ""))}
+    return {kind: name for name, kind in reversed(types.items())} | own
 
 
 class ConfigValues(Mapping[str, Any]):

@@ -18,6 +18,9 @@ from db.imports.hub.config import facts_from_config
 from estimator.structure.architecture import architecture_from_facts
 from estimator.structure.kv_cache import cache_shape
 
+LLAMA_7B = {
+    "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000,
+}  # fmt: skip
 MODELS = Path(__file__).parents[3] / "data" / "class_models.jsonl"
 
 
@@ -119,3 +122,10 @@ def test_blocks_of_one_part_need_their_list() -> None:
     }  # fmt: skip
     with pytest.raises(ImportFactsError, match="hybrid_override_pattern"):
         facts_from_config(config)
+
+
+def test_a_class_of_several_types_takes_the_defaults_of_the_type_of_its_name() -> None:
+    config = {"architectures": ["LlamaForCausalLM"], **LLAMA_7B}
+    for stated in (config, {**config, "architectures": ["XverseForCausalLM"], "model_type": "xverse"}):
+        facts = facts_from_config(stated)
+        assert (facts["n_kv_heads"], facts["params_computed"]["text_total"]) == (32, 6_738_415_616)
