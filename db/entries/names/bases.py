@@ -32,37 +32,46 @@ class Bases:
 
     def described(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of the derivatives whose names have all words of the text, which no model's name has."""
-        known_words = derivatives_by_word(self._directory)
-        derivatives = [line for line in known_words.having(reading.name) if line.base in self._models]
-        if not derivatives and (size := _SIZE.search(reading.name)):
-            # A registry states the size of the base in its tag, where the name of a repository may leave it out.
-            bare = f"{reading.name[: size.start()]} {reading.name[size.end() :]}"
-            sized = {slug for slug, entry in self._models.items() if _has_size(slug, entry, size["size"].casefold())}
-            derivatives = [
-                line for line in known_words.having(bare) if line.base in sized and not _SIZE.search(line.name)
-            ]
-        names = {
-            slug: words(kind, f"{self._models[slug]['name']} {self._models[slug]['publisher']}")
-            for slug in {line.base for line in derivatives}
-        }
-        asked = words(kind, reading.name)
-        known = {line.base: line for line in derivatives if is_called(line.name, asked, names[line.base])}
+        known: dict[str, Derivative] = {}
+        for name in (reading.name, *derivatives_by_word(self._directory).joined(reading.name)):
+            known = known or self._called(kind, name) or self._of_size(kind, name)
         if len(known) > 1:
-            raise AmbiguousNameError(kind, text, sorted(known))
+            raise AmbiguousNameError(kind, text, sorted(known), shown=[_shown(known[slug]) for slug in sorted(known)])
         for derivative in known.values():
             meaning = self.of(derivative)
             taken = taken_as(text, derivative.repository)
             return None if meaning is None else Meaning(derivative.base, (taken, *meaning.notes))
         return None
 
+    def _called(self, kind: str, name: str, without: str = "") -> dict[str, Derivative]:
+        """The derivatives that a name describes, one a base; their names may leave out the size ``without``."""
+        known: dict[str, Derivative] = {}
+        for line in derivatives_by_word(self._directory).having(name.replace(without, " ") if without else name):
+            base = self._models.get(line.base)
+            if base is None or (
+                without and (_SIZE.search(line.name) or not _has_size(line.base, base, without.casefold()))
+            ):
+                continue
+            if is_called(line.name, words(kind, name), words(kind, f"{base['name']} {base['publisher']}")):
+                known[line.base] = line
+        return known
+
+    def _of_size(self, kind: str, name: str) -> dict[str, Derivative]:
+        """A registry states the size of the base in its tag, where the name of a repository may leave it out."""
+        size = _SIZE.search(name)
+        return {} if size is None else self._called(kind, name, size["size"])
+
     def beside(self, text: str, several: AmbiguousNameError) -> AmbiguousNameError:
         """The choices with the bases of derivatives, where the text begins names of these and none of the models."""
         first, known = words("model", text)[0], derivatives_by_word(self._directory)
         if not known.is_family(first) or any(words("model", slug)[0] == first for slug in several.choices):
             return several
-        lines = [line for line in known.having(text) if words("model", line.name)[0] == first]
-        bases = dict.fromkeys(line.base for line in lines if line.base in self._models)
-        return AmbiguousNameError("model", text, list(dict.fromkeys((*bases, *several.choices))))
+        lines = {line.base: line for line in known.having(text) if words("model", line.name)[0] == first}
+        bases = {slug: _shown(line) for slug, line in lines.items() if slug in self._models}
+        if bases.keys() <= {*several.choices}:
+            return several
+        choices = dict.fromkeys((*bases, *several.choices))
+        return AmbiguousNameError("model", text, list(choices), shown=[bases.get(slug, slug) for slug in choices])
 
     def of(self, derivative: Derivative) -> Meaning | None:
         """The meaning of a derivative; None where the catalog lacks its base."""
@@ -90,6 +99,10 @@ class Bases:
             return ()
         shape = shape_of(models[derivative.base])
         return tuple(slug for slug in models if slug != derivative.base and shape_of(models[slug]) == shape)
+
+
+def _shown(derivative: Derivative) -> str:
+    return f"{derivative.base} (for {derivative.repository})"
 
 
 def _has_size(slug: str, entry: Entry, size: str) -> bool:

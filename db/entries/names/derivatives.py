@@ -153,6 +153,13 @@ class DerivativeWords:
         """Whether names of derivatives begin with a word often enough that it is no typing error."""
         return word in self._families
 
+    def joined(self, text: str) -> Iterator[str]:
+        """The text with two of its words as the one that a name has: "stable beluga" is "StableBeluga"."""
+        asked = words("model", text)
+        for place, (left, right) in enumerate(pairwise(asked)):
+            if left.isalpha() and right.isalpha() and left + right in self._places:
+                yield " ".join([*asked[:place], left + right, *asked[place + 2 :]])
+
     def having(self, text: str) -> Iterator[Derivative]:
         """Derivatives whose names have all words of ``text``, one of which must be a name; longest names first."""
         asked = frozenset(words("model", text)) - NOISE["model"]
@@ -187,6 +194,9 @@ def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
     versions = {
         pair for pair in pairwise(asked) if pair[0].isalpha() and pair[1][0].isdigit() and not pair[1][-1].isalpha()
     }
-    called = bool(own) and (own[0] in asked or len({*own} & {*asked}) > 1)
-    in_full = {*known} - NOISE["model"] <= {*asked}
-    return (called or in_full) and versions <= {*pairwise(known), *pairwise(base)}
+    follows = {*pairwise(known), *pairwise(base)}
+    called = bool(own) and (own[0] in asked or len({*own} & {*asked}) > 1) and versions <= follows
+    of_another = {left for left, right in pairwise(known) if right[0].isdigit() and not right[-1].isalpha()}
+    rest = {*known} - shared
+    in_full = bool(rest) and rest <= {*asked} and of_another.isdisjoint(left for left, _ in versions - follows)
+    return called or in_full

@@ -31,10 +31,12 @@ class UnknownNameError(KeyError):
 
 class AmbiguousNameError(UnknownNameError):
     """A name that several entities have, without a rule that prefers one. ``suggestions`` are the slugs; ``instead`` is what
-    may be named beside them."""
+    may be named beside them, ``shown`` the choices with what tells them apart."""
 
-    def __init__(self, kind: str, text: str, choices: Sequence[str], instead: str = "") -> None:
-        reason = f"{shortened(text)!r} fits several entries: {listed(choices)}; name one of them{instead}"
+    def __init__(
+        self, kind: str, text: str, choices: Sequence[str], instead: str = "", *, shown: Sequence[str] = ()
+    ) -> None:
+        reason = f"{shortened(text)!r} fits several entries: {listed(shown or choices)}; name one of them{instead}"
         super().__init__(kind, text, choices[:MAX_CHOICES], reason)
         #: All slugs that have the name; ``suggestions`` are the first of them.
         self.choices = tuple(choices)

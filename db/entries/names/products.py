@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import orjson
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
 from db.entries.names.readings import MAC
-from db.entries.names.words import Entry, key, words
+from db.entries.names.words import Entry, is_quantity, key, words
 from estimator.sentences import Sentence, SentenceCode
 
 _CHIP = ", or its chip and memory"
@@ -82,6 +82,26 @@ class Computers:
         taken = f"{told!r} is taken as the accelerator of {computer['name']}."
         return Meaning(computer["gpu"], (Sentence(SentenceCode.GPU_OF_COMPUTER, taken, name=told, computer=slug),))
 
+    def built(self, text: str, meaning: Meaning) -> Meaning:
+        """The meaning of a text without the accelerators that no version of its computer has: a Mac Studio has no plain M2.
+
+        Only of desktops: of laptops the catalog lacks whole years.
+        """
+        named = " ".join(word for word in words("computer", text) if not is_quantity(word))
+        computers = [self._computers[slug] for slug in self._index.having(named)]
+        if not meaning.choices or not computers or any(computer["form"] in (None, "laptop") for computer in computers):
+            return meaning
+        chips = {self._chip(computer["gpu"]) for computer in computers if computer["gpu"] in self._gpus}
+        slugs = tuple(slug for slug in (meaning.slug, *meaning.choices) if self._chip(slug) in chips)
+        if not slugs or slugs == (meaning.slug, *meaning.choices):
+            return meaning
+        taken = taken_as(text, str(self._gpus[slugs[0]]["name"]), slugs[1:])
+        return replace(meaning, slug=slugs[0], notes=(taken,), choices=slugs[1:])
+
+    def _chip(self, gpu: str) -> frozenset[str]:
+        """The words of an accelerator's name that tell no amount of memory or cores."""
+        return frozenset(word for word in words("gpu", str(self._gpus[gpu]["name"])) if not is_quantity(word))
+
     @cached_property
     def _index(self) -> NameIndex:
         return NameIndex("computer", self._computers)
@@ -127,7 +147,7 @@ class Computers:
             for other in self._gpus.values()
             if other["vendor"] == gpu.get("vendor") and f"{other['memory_gb'] or 0:g}gb" in amounts
         ]
-        chip = {word for word in words("gpu", str(gpu.get("name", ""))) if not word.endswith("gb")}
+        chip = self._chip(computer["gpu"]) if gpu else frozenset()
         is_open = (chip - {*words("gpu", line)}).isdisjoint(words("gpu", text)) and all(
             len({gpu["generation_year"] for gpu in gpus}) > 1 for gpus in (alike.values(), of_amount or alike.values())
         )

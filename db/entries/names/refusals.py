@@ -68,7 +68,7 @@ def refusal(file: Path, kind: str, text: str) -> Refusal | None:
     starts = (asked[:length] for length in range(len(asked), 0, -1))
     family = next((known.families[start] for start in starts if start in known.families), None)
     telling = next((Refusal(shortened(text), known.words[word]) for word in asked if word in known.words), None)
-    return family or telling or known.beginnings.get(asked)
+    return telling or family or known.beginnings.get(asked)
 
 
 @dataclass(frozen=True, slots=True)

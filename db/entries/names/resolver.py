@@ -23,7 +23,16 @@ from db.entries.names.measured import measured_mixes
 from db.entries.names.processors import memory_type_of, series_of, without_memory
 from db.entries.names.products import Computers, products
 from db.entries.names.quants import QuantNames
-from db.entries.names.readings import ALTERNATIVES, BESIDE, JOINED, Reading, gpu_readings, model_readings, target_of
+from db.entries.names.readings import (
+    ALTERNATIVES,
+    BESIDE,
+    JOINED,
+    MAC,
+    Reading,
+    gpu_readings,
+    model_readings,
+    target_of,
+)
 from db.entries.names.refusals import WHY, refusal
 from db.entries.names.remarks import without_remarks
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
@@ -200,6 +209,8 @@ class Resolver:
         index = self._index(kind)
         meaning = index.find(reading.name, whole=reading.whole, said=text)
         is_open = kind == "model" and meaning is not None and bool(meaning.notes) and index.exact(reading.name) is None
+        if kind == "gpu" and meaning is not None and MAC.search(text):
+            return self._computers.built(text, meaning)
         return (self._derived(kind, text, reading) if is_open else None) or meaning
 
     def _named(self, kind: str, text: str, reading: Reading) -> Meaning | None:

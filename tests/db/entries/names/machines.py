@@ -323,4 +323,6 @@ studio m2 max 64 | ~apple-m2-max-38c-64gb
 8gb vram | ?
 Hetzner GEX44 | ~rtx-4000-sff-ada-generation
 Inno3D GeForce RTX 3080 iChill X4 10GB | rtx-3080
+mac studio m2 | ~apple-m2-max-38c-96gb
+mac studio m2 64gb | ?
 """

@@ -244,7 +244,7 @@ def test_the_name_of_a_family_is_no_derivative(catalog: Catalog) -> None:
     assert catalog.meaning("model", "Resilient-Coders/llama").slug == "llama-3-8b"
 
 
-@pytest.mark.parametrize("text", ["internvl 2.5 8b", "step3", "glm-4.6v", "llava 9b", "pixtral 8x7b"])
+@pytest.mark.parametrize("text", ["internvl 2.5 8b", "step3", "glm-4.7v", "llava 9b", "pixtral 8x7b"])
 def test_a_family_is_no_typing_error_of_another_and_no_variant_of_itself(catalog: Catalog, text: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         catalog.meaning("model", text)
@@ -255,3 +255,9 @@ def test_every_accelerator_of_the_independent_list_resolves(catalog: Catalog) ->
     rows = orjson.loads((CATALOG_ROOT / "crosscheck" / "hardware.json").read_bytes())["rows"]
     assert len(rows) > 190
     assert all(catalog.gpus[catalog.resolve("gpu", row["name"])] for row in rows)
+
+
+def test_choices_of_derivatives_name_the_repository_of_each(catalog: Catalog) -> None:
+    with pytest.raises(AmbiguousNameError, match=r"mistral-7b-v0.1 \(for openchat/openchat_3.5\)") as caught:
+        catalog.meaning("model", "openchat:7b")
+    assert caught.value.choices == ("gemma-7b", "mistral-7b-v0.1")

@@ -26,6 +26,7 @@ def test_distance_stops_at_the_limit() -> None:
         ("qwn", ["qwen"]),
         ("qvq", []),
         ("lama", ["llama"]),
+        ("lamma", ["llama"]),
         ("rxt", ["rtx"]),
         ("zq", []),
         ("gemini", []),

@@ -189,4 +189,14 @@ glm 4.5 air 110b | ~glm-4.5-air
 llama 3.1 65b | ?
 120b | ?
 qwen3 omni | ~qwen3-30b-a3b
+jamba 1.5 mini | ~jamba-v0.1
+stable-beluga:70b | ~llama-2-70b
+wizard-math:7b | ~mistral-7b-v0.1
+openchat:7b | ?
+dolphin-llama3:8b | ~llama-3-8b
+zephyr | ?
+magnum v4 22b | ~mistral-small-22b-2409
+glm 4.6v | ~glm-4.5-air
+mistral medium 3 | !
+codestral mamba | !
 """
