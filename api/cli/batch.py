@@ -20,8 +20,8 @@ from api.errors import ErrorCode, QuestionError
 from api.json_input import parse_json
 from api.settings import get_api_settings
 from db.entries.files import load_catalog
+from db.imports.checkpoints.safetensors import MAX_INDEX_BYTES
 from db.imports.errors import ImportFactsError
-from db.imports.hub.safetensors import MAX_INDEX_BYTES
 from estimator.calibration.coefficients import Calibration
 
 #: Longest accepted line: a question is a few hundred bytes, and may bring a configuration, a header or an index along.

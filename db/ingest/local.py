@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from db.imports.checkpoints.safetensors import MAX_HEADER_BYTES, MAX_INDEX_BYTES, parse_safetensors, size_of_index
 from db.imports.errors import ImportFactsError, json_object
 from db.imports.gguf.facts import facts_from_gguf
 from db.imports.gguf.header import MAX_HEADER_BYTES as MAX_GGUF_BYTES
 from db.imports.gguf.header import parse_gguf
 from db.imports.gguf.split import joined, names_of_parts
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text
-from db.imports.hub.safetensors import MAX_HEADER_BYTES, MAX_INDEX_BYTES, parse_safetensors, size_of_index
 from db.ingest.snapshots import Card, CheckpointCount, Snapshot, SourceError
 
 _CONFIG, _INDEX = "config.json", "model.safetensors.index.json"

@@ -13,9 +13,9 @@ from db.entries.files import CATALOG_ROOT, Catalog, Entry
 from db.entries.names.derivatives import derivatives_by_key, plain
 from db.entries.names.meanings import UnknownNameError
 from db.entries.rules import RULES
+from db.imports.checkpoints.quantization import CheckpointFormat, checkpoint_format
 from db.imports.errors import ImportFactsError
 from db.imports.hub.config import facts_from_config
-from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
 from db.ingest.entries import model_entry
 from db.ingest.gate import COUNT_TOLERANCE, compare
 from db.ingest.review.differences import Change, changes_between

@@ -118,6 +118,7 @@ class ModelArchitecture:
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
     quantizations that have a known one of their own. ``cached_latent`` is None where latent attention is run as a plain
     one, whose cache holds the keys and values of every head. ``published_files`` have sizes that no recipe tells.
+    ``query_rank`` is the width between two projections of the queries of plain attention (arXiv:2507.19427), else 0.
     """
 
     slug: str
@@ -136,6 +137,7 @@ class ModelArchitecture:
     experts: Experts | None
     gated_mlp: bool
     mlp_bias: bool
+    query_rank: int
     qkv_bias: bool
     output_bias: bool
     qk_norm: str
@@ -215,6 +217,7 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         experts=experts,
         gated_mlp=bool((facts.get("mlp") or {}).get("gated", True)),
         mlp_bias=bool((facts.get("mlp") or {}).get("bias", False)),
+        query_rank=int(attention.get("query_rank") or 0),
         qkv_bias=bool(attention.get("qkv_bias")),
         output_bias=bool(attention.get("o_bias")),
         qk_norm=str(attention.get("qk_norm") or "none"),
@@ -279,7 +282,7 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
     heads = int(_need(slug, "n_heads", values.get("n_heads"))) if attends else int(values.get("n_heads") or 0)
     key_dim = int(_need(slug, "head_dim_k", values.get("head_dim_k"))) if attends else 0
     shared_layers = int(attention.get("kv_shared_layers") or 0)
-    shares = attends and index >= int(facts["n_layers"]) - shared_layers
+    shares = attends and (index >= int(facts["n_layers"]) - shared_layers or bool(values.get("shares_kv")))
     keeps = bool(attention.get("kv_shared_keeps_weights", True))
     window = attention.get("sliding_window") if mixer is Mixer.SLIDING else None
     if mixer is Mixer.CHUNKED:

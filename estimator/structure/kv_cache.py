@@ -133,6 +133,8 @@ def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
         if linear.kind.startswith("RWKV"):
             # Two shifted tokens, and a matrix a head; the first kinds keep three numbers a channel in its place.
             return 4.0 * (2 * model.hidden + value * (3 if linear.kind == "RWKV4" else linear.key_dim))
+        if linear.kind == "RG-LRU":
+            return 4.0 * linear.conv_kernel * value
         if linear.kind == "KDA":
             conv = 3 * (linear.conv_kernel - 1) * value
         else:

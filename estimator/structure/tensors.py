@@ -152,7 +152,10 @@ def _grouped(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Ten
     if model.architecture in FUSED_QKV:
         yield _matrix(TensorClass.ATTN_V, index, hidden, query + key + value)
     else:
-        yield _matrix(TensorClass.ATTN_Q, index, hidden, query * doubled)
+        if model.query_rank:
+            yield _matrix(TensorClass.OTHER, index, hidden, model.query_rank)
+            yield _kept(index, model.query_rank)
+        yield _matrix(TensorClass.ATTN_Q, index, model.query_rank or hidden, query * doubled)
         if layer.has_key_projection:
             yield _matrix(TensorClass.ATTN_K, index, hidden, key)
         if layer.has_value_projection:
@@ -264,10 +267,17 @@ def _linear(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tens
         yield _matrix(TensorClass.OTHER, index, hidden, linear.value_heads)  # beta
         yield _kept(index, linear.value_heads + value + linear.value_dim)  # a, dt, norm
         yield _matrix(TensorClass.ATTN_OUTPUT, index, value, hidden)
+    elif (
+        linear.kind == "RG-LRU"
+    ):  # two inputs, convolution, recurrence, gates a head, output (Griffin, arXiv:2402.19427)
+        yield _matrix(TensorClass.OTHER, index, hidden, 2 * value)
+        yield _kept(index, (linear.conv_kernel + 6) * value + hidden)
+        yield _matrix(TensorClass.PER_HEAD, index, linear.value_dim, 2 * value)
+        yield _matrix(TensorClass.OTHER, index, value, hidden)
     elif linear.kind.startswith("RWKV"):  # receptance, key, value, gate, output; receptance of the channel mix
         for cls in (TensorClass.ATTN_Q, TensorClass.ATTN_K, TensorClass.ATTN_V):
             yield _matrix(cls, index, hidden, value)
-        if linear.kind == "RWKV6":
+        if linear.kind in ("RWKV5", "RWKV6"):
             yield _matrix(TensorClass.OTHER, index, hidden, value)
         yield _matrix(TensorClass.ATTN_OUTPUT, index, value, hidden)
         if linear.kind != "RWKV7":

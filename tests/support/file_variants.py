@@ -13,8 +13,8 @@ from typing import Any
 from api.answers.output import as_json
 from api.answers.questions import Answerer
 from api.errors import QuestionError
+from db.imports.checkpoints.safetensors import parse_safetensors
 from db.imports.errors import ImportFactsError
-from db.imports.hub.safetensors import parse_safetensors
 from tests.db.imports.hub.test_architectures import CONFIGS
 from tests.support.gguf_files.files import llama
 

@@ -7,8 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from db.imports.errors import ImportFactsError
-from db.imports.hub.safetensors import (
+from db.imports.checkpoints.safetensors import (
     MAX_HEADER_BYTES,
     MAX_INDEX_BYTES,
     CheckpointSize,
@@ -17,6 +16,7 @@ from db.imports.hub.safetensors import (
     size_of_header,
     size_of_index,
 )
+from db.imports.errors import ImportFactsError
 from estimator.structure.files import StoredQuant
 from estimator.types import GGUF_FORMATS, Quant
 

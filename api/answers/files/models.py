@@ -18,12 +18,12 @@ from api.answers.files.remote import FIELD as URL_FIELD
 from api.answers.files.remote import RemoteFiles
 from api.errors import ErrorCode, LimitExceededError, QuestionError
 from db.entries.files import Catalog
+from db.imports.checkpoints.quantization import CheckpointFormat, checkpoint_format
 from db.imports.errors import ImportFactsError
 from db.imports.gguf.facts import facts_from_gguf
 from db.imports.gguf.header import MAGIC, MAX_HEADER_BYTES, compact_gguf, parse_gguf
 from db.imports.gguf.split import names_of_parts
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text, facts_from_config
-from db.imports.hub.quantization import CheckpointFormat, checkpoint_format
 from estimator.sentences import Sentence, SentenceCode
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.structure.files import StoredLayers

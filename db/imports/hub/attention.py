@@ -21,6 +21,7 @@ def attention(
         ImportFactsError: a value is missing or out of range.
     """
     latent = _is_latent(values, family)
+    has_biases = values.get("enable_bias") is not False
     bias = any(values.get(key) is True for key in (*family.bias_keys, *family.all_bias_keys))
     facts: dict[str, Any] = {
         "kind": "MLA" if latent else "GQA",
@@ -28,15 +29,16 @@ def attention(
         "sliding_window": window if "S" in pattern else None,
         "chunk_size": whole(values, "attention_chunk_size", 1, 1 << 31) if "C" in pattern else None,
         "qk_norm": _qk_norm(values, family),
-        "qkv_bias": bias or flag(values, "attention_bias", family.qkv_bias),
+        "qkv_bias": bias or (has_biases and flag(values, "attention_bias", family.qkv_bias)),
         "o_bias": bias
-        or (family.o_bias and values.get("attention_bias") is not False)
+        or family.own_o_bias
+        or (family.o_bias and has_biases and values.get("attention_bias") is not False)
         or flag(values, "attention_out_bias")
         or (flag(values, "attention_bias") and name in _OUTPUT_BIASED),
         "output_gate": family.output_gate,
         "sinks": family.sinks,
     }
-    if values.get("use_attention_gate") is False:
+    if values.get("use_attention_gate") is False or values.get("attn_use_output_gate") is False:
         facts["output_gate"] = None
     if values.get("mla_use_output_gate") is True:
         facts["output_gate"] = "full"
@@ -114,6 +116,8 @@ def key_heads(values: Mapping[str, Any], name: str, heads: int) -> int:
     attn = values.get("attn_config")
     if isinstance(attn, Mapping):
         return whole(attn, "kv_n_heads", 1, _HEADS, heads) or heads
+    if shared := whole(values, "n_shared_head", 1, heads):
+        return heads // shared
     stated = whole(values, "num_key_value_heads", 1, _HEADS, heads) or heads
     if name == "FalconForCausalLM" and values.get("new_decoder_architecture") is not True:
         return 1 if flag(values, "multi_query", True) else heads
@@ -147,9 +151,14 @@ def _qk_norm(values: Mapping[str, Any], family: Family) -> str:
 def _linear(values: Mapping[str, Any], family: Family, sizes: Mapping[str, Any]) -> dict[str, Any]:
     linear = values.get("linear_attn_config")
     if family.linear == "lightning":
-        heads = needed(values, "num_attention_heads", 1, _HEADS)
-        head = whole(values, "head_dim", 1, _WIDTH, int(sizes["hidden_size"]) // heads)
+        heads = whole(values, "linear_num_heads", 1, _HEADS) or needed(values, "num_attention_heads", 1, _HEADS)
+        head = whole(values, ("linear_head_dim", "head_dim"), 1, _WIDTH, int(sizes["hidden_size"]) // heads)
         return {"kind": "LightningAttention", "n_heads": heads, "head_dim": head}
+    if family.linear == "RG-LRU":
+        heads = needed(values, "num_attention_heads", 1, _HEADS)
+        width = whole(values, "lru_width", 1, _WIDTH, int(sizes["hidden_size"])) or 1
+        kernel = needed(values, "conv1d_width", 1, 64)
+        return {"kind": "RG-LRU", "n_heads": heads, "head_dim": width // heads, "conv_kernel": kernel}
     if str(family.linear).startswith("RWKV"):
         width = whole(values, "attention_hidden_size", 1, _WIDTH, int(sizes["hidden_size"])) or 1
         head = whole(values, ("head_size", "head_dim"), 1, width, 64 if family.linear != "RWKV4" else 1) or 1

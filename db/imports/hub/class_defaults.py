@@ -19,13 +19,17 @@ COMMON_NAMES: dict[str, str] = {
     "n_head": "num_attention_heads", "n_heads": "num_attention_heads", "num_heads": "num_attention_heads",
     "attention_heads": "num_attention_heads", "intermediate_multiple_size": "expansion_ratio",
     "num_kv_heads": "num_key_value_heads", "n_head_kv": "num_key_value_heads", "n_kv_heads": "num_key_value_heads",
+    "num_attention_groups": "num_key_value_heads",
     "attention_head_dim": "head_dim", "kv_channels": "head_dim",
     "n_positions": "max_position_embeddings", "max_sequence_length": "max_position_embeddings",
     "max_seq_len": "max_position_embeddings", "seq_length": "max_position_embeddings",
     "model_max_length": "max_position_embeddings", "n_ctx": "max_position_embeddings",
     "max_context_length": "max_position_embeddings",
     "context_window_size": "max_position_embeddings", "sliding_window_size": "sliding_window",
-    "n_inner": "intermediate_size", "ffn_hidden_size": "intermediate_size", "ffn_dim": "intermediate_size",
+    "attention_window_size": "sliding_window",
+    "lightning_nh": "linear_num_heads", "lightning_head_dim": "linear_head_dim",
+    "n_inner": "intermediate_size", "inner_hidden_size": "intermediate_size", "ffn_hidden_size": "intermediate_size",
+    "ffn_dim": "intermediate_size",
     "ff_intermediate_size": "intermediate_size",
     "dff": "intermediate_size",
     "padded_vocab_size": "vocab_size", "embedding_size": "vocab_size",
@@ -56,8 +60,6 @@ CONTEXT = "max_position_embeddings"
 _SWITCHES = frozenset({"attention_bias", "mlp_bias", "use_qk_norm"})
 #: Sizes that differ between any two models of a class.
 ESSENTIAL = frozenset({"hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"})
-#: Keys under which a configuration of several parts keeps that of its language model.
-TEXT_SECTIONS = ("text_config", "language_config", "llm_config", "thinker_config")
 
 
 @cache

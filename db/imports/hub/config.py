@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from db.imports.checkpoints.quantization import checkpoint_format
 from db.imports.context import extension_of_config
 from db.imports.errors import MAX_PARAMETERS, ImportFactsError, json_object, needed, whole
 from db.imports.hub.attention import attention, flag, head_dims, key_heads
@@ -13,7 +14,6 @@ from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.experts import experts
 from db.imports.hub.extras import extra_parameters, layer_facts
 from db.imports.hub.layers import block_count, feed_forwards, mixers
-from db.imports.hub.quantization import checkpoint_format
 from db.imports.hub.section import Section, language_model
 from db.imports.hub.unread_keys import beside_the_point, require_all_read
 from db.imports.hub.vision import vision_parameters
@@ -88,7 +88,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
     values, family, name = section.values, section.family, section.name
     hidden = needed(values, "hidden_size", 8, _WIDTH)
     layers = block_count(values, family)
-    window = whole(values, "sliding_window", 0, 1 << 31) or whole(values, "window_size", 1, 1 << 31)
+    window = max(whole(values, "sliding_window", -1, 1 << 31, 0) or 0, 0) or whole(values, "window_size", 1, 1 << 31)
     pattern = mixers(values, family, layers, window)
     attends = any(letter in "FSCIPX" for letter in pattern)
     heads = needed(values, "num_attention_heads", 1, _HEADS) if attends else 0
@@ -130,7 +130,7 @@ def _mlp_pattern(section: Section, layers: int, *, has_experts: bool) -> str:
 def _mlp_bias(section: Section, *, has_experts: bool) -> bool:
     """Whether the dense parts have biases. Classes with experts differ in what ``mlp_bias`` reaches: it is not read there."""
     values, family = section.values, section.family
-    own = not has_experts and flag(values, "mlp_bias", family.mlp_bias)
+    own = not has_experts and flag(values, "mlp_bias", family.mlp_bias) and values.get("enable_bias") is not False
     return own or any(values.get(key) is True for key in family.all_bias_keys)
 
 
@@ -145,12 +145,18 @@ def _norms(section: Section) -> int:
         return 1
     if values.get("use_sandwich_norm") is False:
         return 2
+    if values.get("layer_norm_elementwise_affine") is False:
+        return 0
     return family.norms
 
 
 def _final_norms(section: Section) -> int:
     values = section.values
-    has_none = values.get("do_layer_norm_before") is False or values.get("_remove_final_layer_norm") is True
+    has_none = (
+        values.get("layer_norm_elementwise_affine") is False
+        or values.get("do_layer_norm_before") is False
+        or values.get("_remove_final_layer_norm") is True
+    )
     return 0 if has_none else section.family.final_norms
 
 
@@ -163,7 +169,9 @@ def _ffn_width(section: Section, hidden: int) -> int | None:
         width = whole(values, "shared_expert_intermediate_size", 1, _WIDTH, width)
     if width is None and family.ffn_factor:
         return (whole(values, "expansion_ratio", 1, 64, family.ffn_factor) or family.ffn_factor) * hidden
-    if width is None and section.name == "Rwkv6ForCausalLM":
+    if section.name == "ArcticForCausalLM":
+        return hidden
+    if width is None and section.name in ("Rwkv5ForCausalLM", "Rwkv6ForCausalLM"):
         return hidden * 7 // 64 * 32
     if section.name == "Lfm2ForCausalLM":
         return _adjusted(values, whole(values, "block_ff_dim", 1, _WIDTH, width))

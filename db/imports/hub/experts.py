@@ -58,7 +58,7 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     latent = whole(values, ("moe_latent_size", "routed_expert_hidden_size"), 1, _WIDTH)
     if latent:
         moe["latent_size"] = latent
-    if name.startswith(("Gemma4", "LongcatFlash")):
+    if name.startswith(("Gemma4", "LongcatFlash", "Arctic")) or values.get("residual_moe") is True:
         moe["dense_parallel"] = True
     if idle := whole(values, "zero_expert_num", 0, _EXPERTS):
         # Experts that return their input: a token visits as many as chance gives.
@@ -87,6 +87,7 @@ def _of_ffn(ffn: Mapping[str, Any]) -> dict[str, Any]:
     """DBRX's ``ffn_config``."""
     return {
         "num_experts": ffn.get("moe_num_experts"),
+        "hidden_size": ffn.get("hidden_size"),
         "num_experts_per_tok": ffn.get("moe_top_k"),
         "moe_intermediate_size": ffn.get("ffn_hidden_size"),
     }

@@ -39,6 +39,9 @@ def extra_parameters(
         if values.get("use_moe") is True:
             raise ImportFactsError("'use_moe' is not read for this architecture", "use_moe")
         extras.append(("localized filtering", layers * (2 * hidden * hidden + hidden // 2 + 2 * hidden)))
+    elif family.linear == "lightning" and (family.qk_norm != "none" or values.get("qk_norm") is True):
+        linear = facts["attention"]["linear"]["head_dim"] * facts["attention"]["layer_pattern"].count("L")
+        extras.append(("norms of the queries and keys of linear attention", 2 * linear))
     elif family.linear is not None and family.linear.startswith("RWKV"):
         extras += _time_mix(values, family.linear, layers, hidden)
     elif name == "MiniMaxM3ForCausalLM":
@@ -85,6 +88,8 @@ def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
         return [("layer scalars", layers), *scales]
     if name == "GPTNeoXJapaneseForCausalLM":
         return [("output bias of the last layer", hidden)]
+    if name == "TelechatForCausalLM":
+        return [("biases of the down projections", layers * hidden)]
     if name == "MllamaForConditionalGeneration":
         cross = facts["attention"]["layer_pattern"].count("X")
         return [
@@ -177,11 +182,15 @@ def _time_mix(values: Mapping[str, Any], kind: str, layers: int, hidden: int) ->
     if kind == "RWKV4":
         width = whole(values, "attention_hidden_size", 1, _WIDTH, hidden) or hidden
         return [("time mix", layers * (2 * width + 5 * hidden)), norm]
+    if kind == "RWKV5":
+        return [("time mix", layers * 10 * hidden), norm]
     if kind == "RWKV6":
         is_wide = hidden == 4096
         mixed = whole(values, "lora_rank_tokenshift", 1, _WIDTH, 64 if is_wide else 32) or 0
         decay = whole(values, "lora_rank_decay", 1, _WIDTH, 128 if is_wide else 64) or 0
         return [("time mix", layers * hidden * (10 * mixed + 2 * decay + 16)), norm]
+    if values.get("value_dim") not in (None, hidden, [hidden] * layers):
+        raise ImportFactsError(f"'value_dim' must be {hidden} in every layer", "value_dim")
     ranks = [needed(values, f"{part}_low_rank_dim", 1, _WIDTH) for part in ("decay", "a", "gate")]
     first = needed(values, "v_low_rank_dim", 1, _WIDTH)
     rest = layers * hidden * (2 * sum(ranks) + 14) + (layers - 1) * hidden * (2 * first + 1)
@@ -198,6 +207,12 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
         scaled_layers(values, facts)
     elif name.startswith("Gemma4"):
         _gemma4(values, facts)
+    elif name == "Step3TextForCausalLM":
+        attention["query_rank"] = needed(values, "share_q_dim", 1, _WIDTH)
+    elif name == "HunYuanForCausalLM" and values.get("use_cla") is True:
+        every = needed(values, "cla_share_factor", 1, _LAYERS)
+        attention |= {"per_layer": [{"shares_kv": index % every > 0} for index in range(layers)]}
+        attention["kv_shared_keeps_weights"] = False
     elif name == "InklingForConditionalGeneration":
         attention["swa"] = _of_window(values, facts)
     elif name == "MiMoV2FlashForCausalLM":

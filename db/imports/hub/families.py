@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 class Family:
     """Traits of one architecture. ``window_every`` n: layer n, 2n, ... attend to everything, the others to the window;
     0: windows only where the configuration lists them; -1: every layer has the window that the configuration gives.
-    ``linear_every`` is the same for linear attention. ``full_at``: the place among the n layers of the one that attends to
+    ``linear_every`` is the same for linear attention. ``full_rest``: layers beyond the
+    last whole group of them attend to everything, too. ``full_at``: the place among the n layers of the one that attends to
     everything, -1 the last; ``full_layers``: these do in any case, the last is -1.
+    ``own_o_bias``: a bias of the output projection that no key switches.
     ``optional_qk_norm`` is what ``use_qk_norm`` switches on. ``bias_keys`` switch the biases of query, key, value and
     output on, ``all_bias_keys`` also those of the feed-forward part. ``layers`` are letters of the layers where no key
     lists them: those before ``|`` come once, the others again and again. ``state_space`` is the Mamba version.
@@ -27,6 +29,7 @@ class Family:
     optional_qk_norm: str = "per_head"
     qkv_bias: bool = False
     o_bias: bool = False
+    own_o_bias: bool = False
     output_gate: str | None = None
     sinks: bool = False
     gated_mlp: bool = True
@@ -40,6 +43,7 @@ class Family:
     tied: bool = False
     window_every: int = 0
     linear_every: int = 4
+    full_rest: bool = False
     full_at: int = -1
     full_layers: tuple[int, ...] = ()
     mla: bool = False
@@ -80,6 +84,7 @@ FAMILIES: dict[str, Family] = {
     "AfmoeForCausalLM": Family(qk_norm="per_head", norms=4, output_gate="full", router_bias=True, window_every=4),
     "Apertus1p5ForConditionalGeneration": Family(qk_norm="per_head", gated_mlp=False),
     "ApertusForCausalLM": Family(qk_norm="per_head", gated_mlp=False),
+    "ArcticForCausalLM": Family(norms=3),
     "ArceeForCausalLM": Family(gated_mlp=False),
     "AriaForConditionalGeneration": _PLAIN,
     "AXK1ForCausalLM": replace(_LATENT, dense_layers=1),
@@ -89,6 +94,7 @@ FAMILIES: dict[str, Family] = {
         mla=True, output_gate="per_head", router_bias=True, linear="KDA", full_rank_gate=True, full_rank_decay=True
     ),
     "BailingMoeForCausalLM": _PLAIN,
+    "BailingMoeLinearV2ForCausalLM": Family(qk_norm="per_head", router_bias=True, linear="lightning", full_rest=True),
     "BailingMoeV2ForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "BambaForCausalLM": Family(state_space=2),
     "BeamForCausalLM": Family(
@@ -99,6 +105,7 @@ FAMILIES: dict[str, Family] = {
     "BitNetForCausalLM": Family(tied=True),
     "BloomForCausalLM": replace(_OLD, tied=True),
     "ChatGLMModel": Family(all_bias_keys=("add_bias_linear",)),
+    "ChatGLM1Model": _OLD,
     "CodeGenForCausalLM": _GPTJ,
     "Cohere2ForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
     "Cohere2MoeForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
@@ -117,6 +124,7 @@ FAMILIES: dict[str, Family] = {
     "DogeForCausalLM": _NORMED,
     "Dots1ForCausalLM": Family(qk_norm="per_head", router_bias=True),
     "Ernie4_5_MoeForCausalLM": Family(router_bias=True),
+    "Ernie4_5_VLMoeForConditionalGeneration": Family(router_bias=True, tied=True),
     "Ernie4_5ForCausalLM": _PLAIN,
     "Exaone4_5_ForConditionalGeneration": Family(qk_norm="per_head", window_every=4),
     "Exaone4ForCausalLM": Family(qk_norm="per_head", window_every=4),
@@ -164,9 +172,12 @@ FAMILIES: dict[str, Family] = {
     "GraniteMoeSharedForCausalLM": Family(tied=True),
     "GraniteMoeSWAForCausalLM": Family(sinks=True, window_every=4, full_at=0),
     "GraniteSWAForCausalLM": Family(sinks=True, window_every=4, full_at=0),
+    "Grok1ForCausalLM": Family(norms=4),
+    "Grok1ModelForCausalLM": Family(norms=4, tied=True),
     "HeliumForCausalLM": _PLAIN,
     "HyperCLOVAXForCausalLM": Family(norms=4),
     "HunYuanDenseV1ForCausalLM": _NORMED,
+    "HunYuanForCausalLM": Family(qk_norm="per_head", shared_experts=1),
     "HunYuanMoEV1ForCausalLM": Family(qk_norm="per_head", shared_experts=1),
     "HunYuanVLForConditionalGeneration": Family(qk_norm="per_head", tied=True),
     "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True, dense_layers=1),
@@ -175,6 +186,9 @@ FAMILIES: dict[str, Family] = {
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,
     "InternLMForCausalLM": Family(bias_keys=("bias",)),
+    "JAISLMHeadModel": Family(
+        qkv_bias=True, o_bias=True, mlp_bias=True, norm_type="LayerNorm", norm_bias=True, tied=True
+    ),
     "Jais2ForCausalLM": replace(_OLD, ffn_factor=None),
     "JambaForCausalLM": Family(state_space=1),
     "KimiK25ForConditionalGeneration": _LATENT,
@@ -198,6 +212,7 @@ FAMILIES: dict[str, Family] = {
     "MiMoV2FlashForCausalLM": Family(router_bias=True, window_every=6, full_layers=(0,), dense_layers=1),
     "MiniCPM3ForCausalLM": Family(mla=True),
     "MiniCPMForCausalLM": Family(tied=True),
+    "MiniCPMSALAForCausalLM": Family(output_gate="full", linear="lightning"),
     "MiniMaxM1ForCausalLM": Family(linear="lightning"),
     "MiniMaxM2ForCausalLM": Family(qk_norm="full", router_bias=True),
     "MiniMaxM3ForCausalLM": Family(qk_norm="per_head", router_bias=True),
@@ -235,6 +250,7 @@ FAMILIES: dict[str, Family] = {
     "PhiMoEForCausalLM": Family(
         norm_type="LayerNorm", norm_bias=True, bias_keys=("attention_bias",), window_every=-1
     ),
+    "PlamoForCausalLM": Family(norms=1),
     "Qwen2_5_VLForConditionalGeneration": _BIASED,
     "Qwen2ForCausalLM": _BIASED,
     "Qwen2MoeForCausalLM": Family(qkv_bias=True, shared_gate=True),
@@ -248,6 +264,10 @@ FAMILIES: dict[str, Family] = {
     "Qwen3VLMoeForConditionalGeneration": _NORMED,
     "Qwen4ExpForConditionalGeneration": replace(_DELTA, norms=0, final_norms=0),
     "QWenLMHeadModel": Family(qkv_bias=True, doubled_ffn=True),
+    "RecurrentGemmaForCausalLM": Family(
+        own_o_bias=True, mlp_bias=True, doubled_ffn=True, tied=True, linear="RG-LRU", layers="LLS"
+    ),
+    "Rwkv5ForCausalLM": replace(_RWKV, linear="RWKV5"),
     "Rwkv6ForCausalLM": replace(_RWKV, linear="RWKV6"),
     "RWKV7ForCausalLM": replace(_RWKV, linear="RWKV7", ffn_factor=4),
     "RwkvForCausalLM": replace(_RWKV, linear="RWKV4", ffn_factor=4),
@@ -264,6 +284,8 @@ FAMILIES: dict[str, Family] = {
         qkv_bias=True, o_bias=True, gated_mlp=False, mlp_bias=True, norm_type="LayerNorm", norm_bias=True, tied=True,
         window_every=-1,
     ),
+    "Step3TextForCausalLM": _PLAIN,
+    "TelechatForCausalLM": Family(own_o_bias=True, tied=True),
     "VaultGemmaForCausalLM": Family(tied=True, window_every=2),
     "XGLMForCausalLM": replace(_OLD, tied=True),
     "Xing4_0ForCausalLM": _LATENT,
@@ -271,118 +293,4 @@ FAMILIES: dict[str, Family] = {
     "YuanForCausalLM": Family(tied=True),
     "Step3p5ForCausalLM": _STEP,
     "Step3p7FlashForCausalLM": _STEP,
-}  # fmt: skip
-
-#: Other names of the same classes.
-OTHER_NAMES: dict[str, str] = {
-    "Apertus1p5TextForCausalLM": "Apertus1p5ForConditionalGeneration",
-    "AquilaForCausalLM": "LlamaForCausalLM",
-    "AquilaModel": "LlamaForCausalLM",
-    "AriaTextForCausalLM": "AriaForConditionalGeneration",
-    "BaiChuanForCausalLM": "BaichuanForCausalLM",
-    "ChatGLMForConditionalGeneration": "ChatGLMModel",
-    "DeepseekOCR2ForCausalLM": "DeepseekV2ForCausalLM",
-    "DeepseekOCRForCausalLM": "DeepseekV2ForCausalLM",
-    "DeepseekVLV2ForCausalLM": "DeepseekV2ForCausalLM",
-    "Emu3ForCausalLM": "LlamaForCausalLM",
-    "ExaoneMoeForCausalLM": "ExaoneMoEForCausalLM",
-    "Exaone4_5ForConditionalGeneration": "Exaone4_5_ForConditionalGeneration",
-    "Gemma3nForCausalLM": "Gemma3nForConditionalGeneration",
-    "Gemma4ForCausalLM": "Gemma4ForConditionalGeneration",
-    "Gemma4UnifiedForCausalLM": "Gemma4UnifiedForConditionalGeneration",
-    "HYV4VLForConditionalGeneration": "HYV4ForCausalLM",
-    "GritLM": "MistralForCausalLM",
-    "InklingForCausalLM": "InklingForConditionalGeneration",
-    "GPTRefactForCausalLM": "GPTBigCodeForCausalLM",
-    "InternLM2VEForCausalLM": "InternLM2ForCausalLM",
-    "HunYuanMoeV1ForCausalLM": "HunYuanMoEV1ForCausalLM",
-    "Kimi_K25ForConditionalGeneration": "KimiK25ForConditionalGeneration",
-    "Llama4ForCausalLM": "Llama4ForConditionalGeneration",
-    "Llama": "LlamaForCausalLM",
-    "LlavaForCausalLM": "LlamaForCausalLM",
-    "MiniMaxForCausalLM": "MiniMaxText01ForCausalLM",
-    "MiniMaxM3SparseForConditionalGeneration": "MiniMaxM3ForCausalLM",
-    "MiniMaxM3VLForCausalLM": "MiniMaxM3ForCausalLM",
-    "MistralLarge3ForCausalLM": "DeepseekV3ForCausalLM",
-    "MixFormerSequentialForCausalLM": "PhiForCausalLM",
-    "MllamaForCausalLM": "MllamaForConditionalGeneration",
-    "MPTForCausalLM": "MptForCausalLM",
-    "Phi3VForCausalLM": "Phi3ForCausalLM",
-    "Phi4MMForCausalLM": "Phi3ForCausalLM",
-    "Phi4MultimodalForCausalLM": "Phi3ForCausalLM",
-    "PhimoeForCausalLM": "PhiMoEForCausalLM",
-    "Qwen3_5ForCausalLM": "Qwen3_5ForConditionalGeneration",
-    "Qwen3_5MoeForCausalLM": "Qwen3_5MoeForConditionalGeneration",
-    "Qwen4ExpForCausalLM": "Qwen4ExpForConditionalGeneration",
-    "RWForCausalLM": "FalconForCausalLM",
-    "SkyworkForCausalLM": "LlamaForCausalLM",
-    "StableLMEpochForCausalLM": "StableLmForCausalLM",
-    "Step3p7ForConditionalGeneration": "Step3p7FlashForCausalLM",
-    "XverseForCausalLM": "LlamaForCausalLM",
-    "YiForCausalLM": "LlamaForCausalLM",
-}
-
-#: Model types that the library does not have, or whose class is that of a wrapper -> class.
-MODEL_TYPES: dict[str, str] = {
-    "axk2": "AXK2ForCausalLM",
-    "aquila": "LlamaForCausalLM",
-    "baichuan": "BaichuanForCausalLM",
-    "bailing_moe": "BailingMoeForCausalLM",
-    "chatglm": "ChatGLMModel",
-    "deci": "DeciLMForCausalLM",
-    "deepseek": "DeepseekForCausalLM",
-    "emu3_text_model": "LlamaForCausalLM",
-    "exaone4_5_text": "Exaone4_5_ForConditionalGeneration",
-    "gemma3_text": "Gemma3ForCausalLM",
-    "glm4v_moe_text": "Glm4MoeForCausalLM",
-    "glm4v_text": "Glm4vForConditionalGeneration",
-    "glm_ocr_text": "Glm4ForCausalLM",
-    "gpt-sw3": "GPT2LMHeadModel",
-    "internlm": "InternLMForCausalLM",
-    "internlm2": "InternLM2ForCausalLM",
-    "k2_horizon": "K2HorizonForCausalLM",
-    "kimi_k2": "DeepseekV3ForCausalLM",
-    "llama4_text": "Llama4ForConditionalGeneration",
-    "mimo": "MiMoForCausalLM",
-    "mimo_v2": "MiMoV2FlashForCausalLM",
-    "minicpm": "MiniCPMForCausalLM",
-    "minimax_m3": "MiniMaxM3ForCausalLM",
-    "minimax_m1": "MiniMaxM1ForCausalLM",
-    "minimax_text_01": "MiniMaxText01ForCausalLM",
-    "mllama_text_model": "MllamaForConditionalGeneration",
-    "nemotron-nas": "DeciLMForCausalLM",
-    "molmo": "MolmoForCausalLM",
-    "openelm": "OpenELMForCausalLM",
-    "orion": "OrionForCausalLM",
-    "paddleocr_vl_text": "Ernie4_5ForCausalLM",
-    "phi-msft": "PhiForCausalLM",
-    "phi3small": "Phi3SmallForCausalLM",
-    "phi3_v": "Phi3ForCausalLM",
-    "phi4mm": "Phi3ForCausalLM",
-    "qwen": "QWenLMHeadModel",
-    "qwen2_5_omni_text": "Qwen2ForCausalLM",
-    "qwen3_omni_moe_text": "Qwen3MoeForCausalLM",
-    "qwen3_8_flash_next": "Qwen4ExpForConditionalGeneration",
-    "qwen2_vl_text": "Qwen2VLForConditionalGeneration",
-    "qwen2_5_vl_text": "Qwen2_5_VLForConditionalGeneration",
-    "qwen3_vl_text": "Qwen3VLForConditionalGeneration",
-    "qwen3_vl_moe_text": "Qwen3VLMoeForConditionalGeneration",
-    "rwkv6": "Rwkv6ForCausalLM",
-    "rwkv7": "RWKV7ForCausalLM",
-    "skywork": "LlamaForCausalLM",
-    "smallthinker": "SmallThinkerForCausalLM",
-    "solar": "SolarForCausalLM",
-    "spark2_5": "Spark2_5ForCausalLM",
-    "stablelm_epoch": "StableLmForCausalLM",
-    "step3p5": "Step3p5ForCausalLM",
-    "xing4_0": "Xing4_0ForCausalLM",
-    "xverse": "LlamaForCausalLM",
-    "yi": "LlamaForCausalLM",
-    "yuan": "YuanForCausalLM",
-}
-
-#: ``version`` of MiniCPM-V and MiniCPM-o, which is all that tells their language model -> class (``minicpmv.py`` of vLLM).
-MINICPM_V: dict[str, str] = {
-    "2.0": "MiniCPMForCausalLM", "2.5": "LlamaForCausalLM", "2.6": "Qwen2ForCausalLM", "4": "LlamaForCausalLM",
-    "4.0": "LlamaForCausalLM", "4.5": "Qwen3ForCausalLM",
 }  # fmt: skip

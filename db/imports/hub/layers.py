@@ -28,6 +28,11 @@ _LETTERS = {
     "deepseek_sparse_attention": "F",
     "indexed_attention": "F",
     "minimax_m3_sparse": "F",
+    "recurrent": "L",
+    "minicpm4": "F",
+    "lightning": "L",
+    "lightning-attn": "L",
+    "lightning_attn": "L",
 }
 #: A block of Nemotron-H has one part: letters of ``hybrid_override_pattern`` and words of ``layers_block_type``.
 _BLOCKS = {
@@ -69,7 +74,7 @@ def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int |
         return "M" * layers
     if family.linear is not None:
         every = whole(values, ("full_attention_interval", "layer_group_size"), 1, MAX_LAYERS, family.linear_every) or 1
-        return _every(family, every, layers, "L")
+        return _every(family, every, layers - family.full_rest * (layers % every), "L").ljust(layers, "F")
     if family.chunk_every and values.get("attention_chunk_size") is not None:
         every = whole(values, "no_rope_layer_interval", 1, MAX_LAYERS, family.chunk_every) or family.chunk_every
         return "".join("F" if (index + 1) % every == 0 else "C" for index in range(layers))
@@ -118,17 +123,24 @@ def _list(values: Mapping[str, Any], key: str, layers: int | None) -> list[Any]:
     return listed if layers is None else listed[:layers]
 
 
-def _of_types(values: Mapping[str, Any], layers: int) -> str:
-    listed = values["layer_types"]
+def _of_types(values: Mapping[str, Any], layers: int, key: str = "layer_types") -> str:
+    listed = values[key]
     if not isinstance(listed, list) or len(listed) != layers:
-        raise ImportFactsError(f"'layer_types' must list one kind for each of the {layers} layers", "layer_types")
+        raise ImportFactsError(f"{key!r} must list one kind for each of the {layers} layers", key)
     letters = [_LETTERS.get(kind) if isinstance(kind, str) else None for kind in listed]
     if None in letters:
         allowed = ", ".join(_LETTERS)
-        raise ImportFactsError(
-            f"'layer_types' may hold {allowed}; not {listed[letters.index(None)]!r:.60}", "layer_types"
-        )
+        raise ImportFactsError(f"{key!r} may hold {allowed}; not {listed[letters.index(None)]!r:.60}", key)
     return "".join(letter for letter in letters if letter)
+
+
+def _repeated(values: Mapping[str, Any], layers: int) -> str:
+    """Kinds of the first layers, which the others repeat; those that attend have a window (RecurrentGemma)."""
+    kinds = values["block_types"]
+    if not isinstance(kinds, list) or not 1 <= len(kinds) <= MAX_LAYERS:
+        raise ImportFactsError(f"'block_types' must list 1 to {layers} kinds of layers", "block_types")
+    named = {"block_types": [kinds[index % len(kinds)] for index in range(layers)]}
+    return _of_types(named, layers, "block_types").replace("F", "S")
 
 
 def _of_blocks(values: Mapping[str, Any], layers: int) -> str:
@@ -213,6 +225,8 @@ def _of_scopes(kinds: list[Any], layers: int) -> str:
 _LISTS: dict[str, Callable[[Mapping[str, Any], int], str | None]] = {
     "hybrid_override_pattern": _of_blocks,
     "layer_types": _of_types,
+    "mixer_types": lambda values, layers: _of_types(values, layers, "mixer_types"),
+    "block_types": _repeated,
     "hybrid_layer_pattern": _flags("hybrid_layer_pattern", "S", "F"),
     "sliding_window_layout": _flags("sliding_window_layout", "S", "F"),
     "attn_type_list": _flags("attn_type_list", "F", "L"),

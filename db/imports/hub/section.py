@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+from db.imports.checkpoints.quantization import TEXT_SECTIONS
 from db.imports.errors import ImportFactsError
-from db.imports.hub.class_defaults import TEXT_SECTIONS, ConfigValues, table, type_of_class
-from db.imports.hub.families import FAMILIES, MINICPM_V, MODEL_TYPES, OTHER_NAMES, Family
+from db.imports.hub.class_defaults import ConfigValues, table, type_of_class
+from db.imports.hub.class_names import MINICPM_V, MODEL_TYPES, OTHER_NAMES, SHARED_NAMES
+from db.imports.hub.families import FAMILIES, Family
 
 #: Heads other than that of a language model, by the end of a class's name.
 _OTHER_HEADS = {
@@ -50,6 +52,9 @@ def language_model(config: Mapping[str, Any]) -> Section:
         text = section
     own_type = outer_type if text is config else _text(text.get("model_type")) or _usual_text(outer_type)
     names = [outer_name] if text is config else [outer_name, _class_name(text)]
+    signs = {own_type, *text}
+    shared = {name: own for (name, sign), own in SHARED_NAMES.items() if sign in signs}
+    names = [shared.get(str(name), name) for name in names]
     if outer_type in ("minicpmv", "minicpmo") and text is config:
         names.append(MINICPM_V.get(str(config.get("version", "2.0"))))
     types = [own_type, outer_type]
@@ -57,6 +62,8 @@ def language_model(config: Mapping[str, Any]) -> Section:
     if name is None:
         _refuse(outer_name, outer_type)
     own = _widest(config) if text is config else _values(config, text, outer_type)
+    if name == "Ernie4_5_VLMoeForConditionalGeneration":
+        own = _of_text_tokens(own)
     values = ConfigValues(own, _type(name, types, names), type_is_stated=any(types))
     return Section(name, FAMILIES[name], values)
 
@@ -89,6 +96,13 @@ def _widest(config: Mapping[str, Any]) -> dict[str, Any]:
         own |= {"num_attention_heads": max(queries, default=0), "num_key_value_heads": max(keys, default=0)}
         own["key_heads_of_layers"] = own.pop("num_kv_heads")
     return own
+
+
+def _of_text_tokens(own: Mapping[str, Any]) -> dict[str, Any]:
+    """ERNIE 4.5 VL has experts for text and others for images, in pairs: those of text, which are part of the language model."""
+    pairs = ("num_experts", "intermediate_size", "layer_start_index", "layer_end_index")
+    keys = {f"moe_{key}" for key in pairs}
+    return {key: value[0] if key in keys and isinstance(value, list) and value else value for key, value in own.items()}
 
 
 def _usual_text(outer_type: str | None) -> str | None:
@@ -131,7 +145,8 @@ def _type(name: str, types: list[str | None], names: list[str | None]) -> str | 
     """The model type whose class gives the defaults."""
     known = table()["types"]
     for model_type in types:
-        if model_type in known:
+        # A type whose own class cannot be read is that of another model (Grok 2 states GIT's).
+        if model_type in known and _known([], [model_type]):
             return str(known[model_type].get("text", model_type))
     for class_name in (name, *names):
         model_type = type_of_class().get(str(class_name))

@@ -14,8 +14,9 @@ from db.imports.errors import ImportFactsError
 from db.imports.gguf.architectures import ARCHITECTURES
 from db.imports.gguf.facts import facts_from_gguf
 from db.imports.gguf.header import parse_gguf
+from db.imports.hub.class_names import OTHER_NAMES
 from db.imports.hub.config import facts_from_config
-from db.imports.hub.families import FAMILIES, OTHER_NAMES
+from db.imports.hub.families import FAMILIES
 from estimator.placement.hardware import LLAMA_CPP_UNSUPPORTED
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.structure.kv_cache import cache_shape

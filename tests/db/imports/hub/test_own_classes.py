@@ -108,3 +108,92 @@ def test_axk2_has_gated_norms_and_an_output_gate() -> None:
     }  # fmt: skip
     # The class on a device without memory has 20,314,494,976 parameters, beside the biases of 47 routers.
     assert facts_from_config(config)["params_computed"]["text_total"] == 20_314_494_976 + 47 * 128
+
+
+_WIDE = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32}
+#: Minimal configurations, parameters, elements of cache a token, bytes of state. The counts are those of the checkpoints in
+#: PyPI llmfit 1.1.17, without the image encoder of Step 3; that of ChatGLM is what its layers make.
+CHECKPOINTS: dict[str, tuple[dict[str, Any], int, int, int]] = {
+    "RWKV-5 World 1.5B": (
+        {
+            "architectures": ["RwkvForCausalLM"], "model_type": "rwkv5", "hidden_size": 2048, "num_hidden_layers": 24,
+            "attention_hidden_size": 2048, "head_size": 64, "head_size_divisor": 8, "vocab_size": 65536,
+        },
+        1_577_754_624, 0, 24 * 4 * (2 * 2048 + 32 * 64 * 64),
+    ),
+    "MiniCPM-SALA": (
+        {
+            **_WIDE, "model_type": "minicpm_sala", "num_key_value_heads": 2, "head_dim": 128, "intermediate_size": 16384,
+            "vocab_size": 73448, "qk_norm": True, "tie_word_embeddings": False, "lightning_nh": 32, "lightning_head_dim": 128,
+            "mixer_types": [*["minicpm4"] * 8, *["lightning-attn"] * 24],
+        },
+        9_477_203_968, 8 * 2 * 2 * 128, 24 * 4 * 32 * 128 * 128,
+    ),
+    "Snowflake Arctic": (
+        {
+            "model_type": "arctic", "hidden_size": 7168, "num_attention_heads": 56, "num_hidden_layers": 35,
+            "num_key_value_heads": 8, "intermediate_size": 4864, "num_local_experts": 128, "num_experts_per_tok": 2,
+            "vocab_size": 32000, "parallel_attn_mlp_res": True,
+        },
+        478_584_608_768, 35 * 2 * 8 * 128, 0,
+    ),
+    "RecurrentGemma 2B": (
+        {
+            "model_type": "recurrent_gemma", "hidden_size": 2560, "num_hidden_layers": 26, "num_attention_heads": 10,
+            "num_key_value_heads": 1, "intermediate_size": 15360, "vocab_size": 256000, "lru_width": 2560,
+            "block_types": ["recurrent", "recurrent", "attention"],
+        },
+        2_682_862_080, 8 * 2 * 256, 18 * 4 * 4 * 2560,
+    ),
+    "ChatGLM-6B": (
+        {**_WIDE, "architectures": ["ChatGLMModel"], "model_type": "chatglm", "num_layers": 28, "num_hidden_layers": 28,
+         "inner_hidden_size": 16384, "position_encoding_2d": True, "vocab_size": 150528},
+        28 * (12 * 4096**2 + 13 * 4096) + 2 * 150528 * 4096 + 2 * 4096, 28 * 2 * 4096, 0,
+    ),
+    "Step 3": (
+        {
+            "architectures": ["Step3VLForConditionalGeneration"], "model_type": "step3_vl", "vision_config": {},
+            "text_config": {
+                "model_type": "step3_text", "hidden_size": 7168, "intermediate_size": 18432, "num_attention_heads": 64,
+                "num_attention_groups": 1, "num_hidden_layers": 61, "vocab_size": 128815, "head_dim": 256,
+                "share_q_dim": 2048, "moe_num_experts": 48, "moe_top_k": 3, "moe_intermediate_size": 5120,
+                "share_expert_dim": 5120, "moe_layers_enum": ",".join(str(layer) for layer in range(4, 60)),
+            },
+        },
+        316_294_538_240, 61 * 2 * 256, 0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_a_class_of_its_own_has_the_parameters_of_its_checkpoint(name: str) -> None:
+    config, parameters, cache_elements, state_bytes = CHECKPOINTS[name]
+    facts = facts_from_config(config)
+    cache = cache_shape(architecture_from_facts(facts))
+    assert facts["params_computed"]["text_total"] == parameters
+    assert (cache.full_elements + cache.window_elements).sum() == cache_elements
+    assert cache.state_bytes.sum() == state_bytes
+
+
+def test_experts_for_images_are_no_part_of_the_language_model() -> None:
+    config = {
+        "model_type": "ernie4_5_moe_vl", "hidden_size": 2560, "intermediate_size": 12288, "num_hidden_layers": 28,
+        "num_attention_heads": 20, "num_key_value_heads": 4, "vocab_size": 103424, "moe_num_experts": [64, 64],
+        "moe_num_shared_experts": 2, "moe_layer_start_index": [1, 1], "moe_layer_end_index": [29, 28], "moe_k": 6,
+        "moe_intermediate_size": [1536, 512],
+    }  # fmt: skip
+    text = {**config, "model_type": "ernie4_5_moe", "tie_word_embeddings": True}
+    text |= {key: value[0] for key, value in config.items() if isinstance(value, list)}
+    assert facts_from_config(config)["params_computed"] == facts_from_config(text)["params_computed"]
+
+
+def test_layers_may_share_the_keys_of_the_one_before() -> None:
+    config = {
+        **_WIDE, "model_type": "hunyuan", "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 1000,
+        "use_qk_norm": True, "num_experts": 1, "use_cla": False, "cla_share_factor": 2,
+    }  # fmt: skip
+    alone, shared = (facts_from_config({**config, "use_cla": shares}) for shares in (False, True))
+    caches = [cache_shape(architecture_from_facts(facts)).full_elements for facts in (alone, shared)]
+    assert caches[0].sum() == 2 * caches[1].sum() == 32 * 2 * 8 * 128
+    saved = alone["params_exact_checkpoint"] - shared["params_exact_checkpoint"]
+    assert saved == 16 * (2 * 4096 * 8 * 128 + 128)

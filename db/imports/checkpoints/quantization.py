@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from db.imports.hub.class_defaults import TEXT_SECTIONS
-from db.imports.hub.module_widths import (
+from db.imports.checkpoints.module_widths import (
     SIXTEEN_BITS,
     kept_parts,
     widths_of_groups,
@@ -15,6 +14,8 @@ from db.imports.hub.module_widths import (
     widths_of_modules,
 )
 
+#: Keys under which a configuration of several parts keeps that of its language model.
+TEXT_SECTIONS = ("text_config", "language_config", "llm_config", "thinker_config")
 _PLAIN = {"bfloat16": "BF16", "float16": "FP16", "half": "FP16", "float32": "F32"}
 #: Slug of the quantization that engines run a width as, bits of a weight with its scales.
 _SLUG_OF_WIDTH = {4.5: "nvfp4", 8.0: "fp8", 8.25: "fp8", 4.25: "mxfp4-checkpoint"}

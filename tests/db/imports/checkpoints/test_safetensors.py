@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from db.imports.checkpoints.safetensors import parse_index, parse_safetensors
 from db.imports.errors import ImportFactsError
-from db.imports.hub.safetensors import parse_index, parse_safetensors
 
 
 def file_of(header: Any) -> bytes:

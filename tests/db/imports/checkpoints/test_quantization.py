@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from db.imports.hub.quantization import checkpoint_format
+from db.imports.checkpoints.quantization import checkpoint_format
 
 _NVFP4 = {"config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}}}}
 _W4A16 = {
