@@ -31,6 +31,10 @@ SEVERAL_GGUF = "gguf"
 #: Format of a repository whose quantization the catalog does not have.
 OTHER = "other"
 _SIZE = re.compile(r"[ae]?((?!0\d)\d{1,3}(?:\.\d+)?)([bmt])")
+_FORMAT_BITS = re.compile(r"(?:int|mlx-|bnb-)(\d)(?:bit|-|$)")
+_STATED_BITS = re.compile(
+    r"(?<![a-z\d])(?:u?int|w)([2-8])(?=a1?\d|[^a-z\d]|$)|(?<![a-z\d.])([2-8])[-_ ]?bits?(?![a-z])|awq([2-8])", re.I
+)
 _VERSION = re.compile(r"\d(?:\.\d)?")
 _BILLIONS = {"b": 1.0, "m": 1e-3, "t": 1e3}
 #: Names round: a model of 1.54 billion is called 1B and 2B.
@@ -89,6 +93,8 @@ def _findings(
         yield "revision", "nothing tells which commit of the card was read; state it, or write recalled"
     if row.format not in (None, SEVERAL_GGUF, OTHER) and row.format not in quants:
         yield "format", f"the catalog has no quantization {row.format!r}; correct the slug"
+    if bits := other_width(row.repository, row.format or ""):
+        yield "format", f"the name says {bits} bits, which {row.format!r} does not have; correct it, or write {OTHER}"
     name = row.repository.casefold()
     if name in seen:
         yield "repository", f"{row.repository} has {seen[name]} already; keep one"
@@ -111,6 +117,13 @@ def other_size(repository: str, base: Entry) -> str | None:
     ):
         return None
     return " and ".join(stated) or None
+
+
+def other_width(repository: str, format_: str) -> str | None:
+    """The bits of weights that a repository's name states where its format has others; None where one of them is its own."""
+    held = set(_FORMAT_BITS.findall(format_))
+    stated = {next(filter(None, groups)) for groups in _STATED_BITS.findall(repository.split("/")[-1])}
+    return " and ".join(sorted(stated)) if held and stated and held.isdisjoint(stated) else None
 
 
 def _sizes(name: str) -> dict[str, float]:

@@ -106,7 +106,7 @@ LAPTOP = re.compile(
     r"(?:\s+gen\s+\d+)?(?![^\W_])",
     re.I,
 )
-_APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?![^\W_])", re.I)
+_APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?:pro|max|ultra)?(?![^\W_])", re.I)
 
 
 @dataclass(frozen=True, slots=True)

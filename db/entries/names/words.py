@@ -37,6 +37,8 @@ _LOW_LINE = re.compile(r"(?<=\d)(?<!q\d)_(?=\d+(?![^\W_]))")
 _TAG_QUANT = re.compile(r"-(?:q\d\w*|fp16|bf16)$")
 #: "ds v3", "dsr1": short for DeepSeek.
 _DEEPSEEK = re.compile(r"(?<![^\W_])ds(?=[\s_-]?[vr]\d)")
+#: "8*7b": experts and their size.
+_TIMES = re.compile(r"(?<=\d)\s?[*×]\s?(?=\d+(?:\.\d+)?b(?![^\W_]))")
 _VISION = re.compile(r"(?<=\d)v(?![^\W_])")
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
@@ -73,7 +75,7 @@ def _words(kind: str, text: str) -> tuple[str, ...]:
         tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
     else:
         named = _DEEPSEEK.sub("deepseek ", _LOW_LINE.sub(".", folded))
-        spelled = _VERSION.sub("", _VISION.sub("vision", named))
+        spelled = _VERSION.sub("", _VISION.sub("vision", _TIMES.sub("x", named)))
         tokens = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(spelled)]
     synonyms = _SYNONYMS.get(kind, {})
     return tuple(word for word in (synonyms.get(word, word) for word in tokens) if word)

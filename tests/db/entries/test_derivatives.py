@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from db.entries import specs
-from db.entries.derivatives import check_derivatives, other_release, other_size
+from db.entries.derivatives import check_derivatives, other_release, other_size, other_width
 from db.entries.files import CATALOG_ROOT
 from db.entries.names.derivatives import checkpoints_of
 from db.entries.names.resolver import Resolver
@@ -78,6 +78,20 @@ def test_a_name_of_another_release_of_the_shape_is_found(repository: str, base: 
 )
 def test_a_size_in_a_name_is_one_of_its_base(repository: str, base: str, size: str | None) -> None:
     assert other_size(repository, CATALOG.models[base]) == size
+
+
+@pytest.mark.parametrize(
+    ("repository", "format_", "bits"),
+    [
+        ("org/Tuned-GPTQ-W8A16", "gptq-int4", "8"),
+        ("org/Tuned-awq8", "awq-int4", "8"),
+        ("org/Tuned-W4A16", "gptq-int4", None),
+        ("org/Tuned-4bit-16bit-lora", "mlx-4bit", None),
+        ("org/Tuned-AWQ", "awq-int4", None),
+    ],
+)
+def test_bits_in_a_name_are_those_of_its_format(repository: str, format_: str, bits: str | None) -> None:
+    assert other_width(repository, format_) == bits
 
 
 def test_a_repository_has_one_line(tmp_path: Path) -> None:

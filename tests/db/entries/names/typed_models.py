@@ -199,4 +199,5 @@ magnum v4 22b | ~mistral-small-22b-2409
 glm 4.6v | ~glm-4.5-air
 mistral medium 3 | !
 codestral mamba | !
+mixtral 8*7b | mixtral-8x7b
 """
