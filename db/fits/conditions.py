@@ -6,6 +6,7 @@ Ids and stored numbers stand in the text as integers (converted here, never text
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from db.fits.cells import ENGINES
@@ -19,10 +20,12 @@ from db.fits.layout import (
     visible,
 )
 from db.fits.packing import bits_from, bits_to
-from db.fits.query import NOT_RUNNING, FitOwner, FitQuery, is_narrow
+from db.fits.query import NOT_RUNNING, FitOwner, FitQuery, ModelQuants, is_narrow
 from estimator.types import STATUSES
 
 _RUNNING = frozenset(STATUSES) - NOT_RUNNING
+#: Ids of quantizations are kept in two bytes.
+_QUANT_BITS = 16
 
 
 class Condition(NamedTuple):
@@ -149,6 +152,18 @@ def _of_figures(query: FitQuery, slot: int) -> Iterator[str]:
         yield f"f.safe_{slot} >= {int(query.safe_context_min)}"
     if query.safe_context_max is not None:
         yield f"f.safe_{slot} <= {int(query.safe_context_max)}"
+    if query.model_quants is not None:
+        yield _of_pairs(query.model_quants)
+
+
+@lru_cache(maxsize=16)
+def _of_pairs(wanted: ModelQuants) -> str:
+    """One number a pair: both databases look it up in a table of thousands, and try conditions one by one."""
+    codes = _integers(sorted((model << _QUANT_BITS) + quant for model, quant in wanted.pairs))
+    if not codes:
+        return "1 = 0" if wanted.among else "1 = 1"
+    sign = "IN" if wanted.among else "NOT IN"
+    return f"(CAST(f.model_id AS bigint) << {_QUANT_BITS}) + f.quant_id {sign} ({codes})"
 
 
 def known_quants(table: str, query: FitQuery) -> list[Condition]:

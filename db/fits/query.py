@@ -52,6 +52,14 @@ class FitOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelQuants:
+    """(model id, quant id) of which a fit is ``among`` or is not."""
+
+    pairs: frozenset[tuple[int, int]]
+    among: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FitQuery:
     """All that is given must hold. None is any; an empty tuple matches nothing. Bounds are inclusive."""
 
@@ -72,6 +80,7 @@ class FitQuery:
     safe_context_max: int | None = None
     #: Whether there is a time to the first token.
     ttft_known: bool | None = None
+    model_quants: ModelQuants | None = None
     #: At least one query of each group must pass.
     any_of: tuple[tuple[FitQuery, ...], ...] = ()
     #: Only the first fit, in the order of the list, of each model, accelerator or quantization.

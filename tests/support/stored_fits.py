@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from db.fits.cells import FitKey, StoredCell
 from db.fits.generations import Generation
 from db.fits.layout import SLOT_COUNT, create_storage, index_statements
 from db.fits.packing import concatenate, pack_model, shown
-from db.fits.query import FitField, FitOrder, FitQuery
+from db.fits.query import FitField, FitOrder, FitQuery, ModelQuants
 from db.fits.writes import write_block
 from db.reading import Reader, reader_of
 from db.session import async_engine, make_engine, writing
@@ -116,8 +117,13 @@ def matches(cell: StoredCell, query: FitQuery) -> bool:
         and (query.safe_context_min is None or cell.safe_context_tokens >= query.safe_context_min)
         and (query.safe_context_max is None or cell.safe_context_tokens <= query.safe_context_max)
         and (query.ttft_known is None or (cell.ttft_ms is not None) == query.ttft_known)
+        and (query.model_quants is None or _is_among(cell, query.model_quants.pairs) == query.model_quants.among)
         and all(any(matches(cell, own) for own in group) for group in query.any_of)
     )
+
+
+def _is_among(cell: StoredCell, pairs: frozenset[tuple[int, int]]) -> bool:
+    return (cell.key.model_id, cell.key.quant_id) in pairs
 
 
 def rank(cell: StoredCell, order: tuple[FitOrder, ...]) -> tuple[Any, ...]:
@@ -174,6 +180,9 @@ def random_filter(rng: random.Random) -> FitQuery:
         safe_context_min=maybe(lambda: 30_000, 0.15),
         safe_context_max=maybe(lambda: 60_000, 0.1),
         ttft_known=maybe(lambda: rng.random() < 0.7, 0.1),
+        model_quants=maybe(
+            lambda: ModelQuants(frozenset(product(some(MODELS), some(QUANTS))), rng.random() < 0.5), 0.1
+        ),
     )
 
 

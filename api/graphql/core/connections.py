@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import strawberry
+from strawberry.types.nodes import SelectedField
 
 from api.errors import LimitExceededError, bad_input
 from api.graphql.core.ids import Cursor, decode_cursor, encode_cursor
@@ -58,6 +59,18 @@ class Connection(Generic[T]):
     @strawberry.field(description="Number of items in the whole list. Counted only when asked for.")
     async def total_count(self) -> int:
         return await self.counter()
+
+
+def counts_alone(info: strawberry.Info) -> bool:
+    """Whether only the total of a connection is asked for, so that no page of it need be read."""
+    selections, names = [own for field in info.selected_fields for own in field.selections], set()
+    while selections:
+        selection = selections.pop()
+        if isinstance(selection, SelectedField):
+            names.add(selection.name)
+        else:
+            selections += selection.selections
+    return names <= {"totalCount", "__typename"}
 
 
 @dataclass(frozen=True, slots=True)

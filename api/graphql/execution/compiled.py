@@ -28,7 +28,9 @@ from graphql import (
     OperationType,
     VariableNode,
     VariableValues,
+    get_named_type,
 )
+from strawberry.types.nodes import SelectedField
 
 from api.graphql.core.strawberry_internals import (
     argument_reader,
@@ -97,7 +99,7 @@ class CompiledDocument:
 
 async def run_query(query: Complete, root: Any, context: Any, variables: VariableValues) -> Any:
     """Data of a compiled query. Raises whatever went wrong: graphql-core then runs the query."""
-    attempt = Attempt(CallInfo(context), variables)
+    attempt = Attempt(context, variables)
     try:
         data = query(root, attempt)
         if type(data) is CoroutineType:
@@ -132,9 +134,20 @@ class _Compiler:
         completer = self._completer(field.type, details)
         if definition.is_basic_field:
             return Entry(name, definition.python_name, completer)
-        return Entry(name, None, of_call(self._call(kind, node, completer.call), calls=True))
+        selected = self._selected(field.type, details)
+        return Entry(name, None, of_call(self._call(kind, node, completer.call, selected), calls=True))
 
-    def _call(self, kind: GraphQLObjectType, node: FieldNode, complete: Complete) -> Complete:
+    def _selected(self, kind: Any, details: Details) -> list[SelectedField] | None:
+        """What ``info.selected_fields`` says of the fields below a field, without their arguments; None for no object."""
+        owner = get_named_type(kind)
+        if not isinstance(owner, GraphQLObjectType):
+            return None
+        below = [parts[0].node.name.value for parts in self._selections.of_field(owner, details).values()]
+        return [SelectedField(details[0].node.name.value, {}, {}, [SelectedField(name, {}, {}, []) for name in below])]
+
+    def _call(
+        self, kind: GraphQLObjectType, node: FieldNode, complete: Complete, selected: list[SelectedField] | None
+    ) -> Complete:
         """Function that calls the resolver of a field and completes its result."""
         field = kind.fields[node.name.value]
         definition, watch = definition_of(field), watch_of(field)
@@ -155,7 +168,7 @@ class _Compiler:
         def call(value: Any, attempt: Attempt) -> Any:
             arguments = read(attempt.variables) if constant is None else dict(constant)
             if info_name is not None:
-                arguments[info_name] = attempt.info
+                arguments[info_name] = CallInfo(attempt.context, selected)
             started = perf_counter()
             answer = function(value, **arguments)
             if type(answer) is CoroutineType:

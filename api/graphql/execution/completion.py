@@ -24,6 +24,7 @@ from graphql import (
     GraphQLString,
     VariableValues,
 )
+from strawberry.types.nodes import SelectedField
 
 #: Completed objects that one selection keeps, once it has met so many: most documents come once.
 _KEPT = 128
@@ -49,17 +50,19 @@ class NotPlainError(Exception):
 class CallInfo:
     """The part of a resolver's ``info`` that is known here; to ask for more ends the attempt."""
 
-    __slots__ = ("context",)
+    __slots__ = ("context", "selected_fields")
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: Any, selected_fields: list[SelectedField] | None = None) -> None:
         self.context = context
+        if selected_fields is not None:
+            self.selected_fields = selected_fields
 
 
 @dataclass(slots=True)
 class Attempt:
     """One run of a compiled query."""
 
-    info: CallInfo
+    context: Any
     variables: VariableValues
     #: Every coroutine, to be closed when nobody awaits it.
     begun: list[Any] = field(default_factory=list)

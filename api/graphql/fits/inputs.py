@@ -30,7 +30,7 @@ from api.graphql.core.inputs import (
 )
 from api.graphql.core.orders import MAX_ORDER_TERMS
 from db.fits.layout import SLOTS
-from db.fits.query import NARROW_IDS, NOT_RUNNING, FitField, FitOwner, FitQuery
+from db.fits.query import NARROW_IDS, NOT_RUNNING, FitField, FitOwner, FitQuery, ModelQuants
 from db.fits.query import FitOrder as StoredOrder
 from estimator.types import WorkloadKind
 from estimator.verdict import GRADES
@@ -179,6 +179,9 @@ def store_query(faces: Faces, wanted: FitFilter | None, level: int = 0) -> FitQu
         score_max=score.max,
         safe_context_min=context.min,
         safe_context_max=context.max,
+        model_quants=None
+        if wanted.weights_known is None
+        else ModelQuants(view.derived(_without_weights), among=not wanted.weights_known),
         any_of=_groups(faces, wanted, level),
     )
     for name, bounds, unknown in (
@@ -203,31 +206,18 @@ def _within(query: FitQuery, name: str, bounds: FloatRange | None, unknown: FitQ
 def _groups(faces: Faces, wanted: FitFilter, level: int) -> tuple[tuple[FitQuery, ...], ...]:
     """Groups of alternatives, of each of which one must hold."""
     check_alternatives(wanted.or_, level)
-    groups: list[tuple[FitQuery, ...]] = []
-    if wanted.or_ is not None:
-        groups.append(tuple(store_query(faces, own, level + 1) for own in wanted.or_))
-    if wanted.weights_known is not None:
-        groups.append(faces.view.derived(_weights)[wanted.weights_known])
-    return tuple(groups)
+    return () if wanted.or_ is None else (tuple(store_query(faces, own, level + 1) for own in wanted.or_),)
 
 
-def _weights(view: CatalogView) -> dict[bool, tuple[FitQuery, ...]]:
-    """Queries of what has known weights, and of what has not: models with the same quantizations share one.
-
-    A model that lacks a fact has no fits.
-    """
-    groups: dict[bool, tuple[FitQuery, ...]] = {}
-    for known in (True, False):
-        models_of: dict[tuple[int, ...], list[int]] = {}
-        for model in view.models:
-            if model.missing_facts:
-                continue
-            quants = tuple(
-                view.quant_ids[quant.slug] for quant in view.quants if view.weights_known(model, quant) is known
-            )
-            models_of.setdefault(quants, []).append(view.model_ids[model.slug])
-        groups[known] = tuple(FitQuery(model_ids=tuple(ids), quant_ids=quants) for quants, ids in models_of.items())
-    return groups
+def _without_weights(view: CatalogView) -> frozenset[tuple[int, int]]:
+    """Ids of the models and precomputed quantizations without known weights. A model that lacks a fact has no fits."""
+    return frozenset(
+        (view.model_ids[model.slug], view.quant_ids[quant.slug])
+        for model in view.models
+        if not model.missing_facts
+        for quant in view.precomputed_quants
+        if not view.weights_known(model, quant)
+    )
 
 
 def _score_from(bound: float | None, grade: Grade | None) -> float | None:
@@ -262,10 +252,11 @@ def _matching(
     select: Callable[[Faces, C | None], list[T]],
     ids: Mapping[str, int],
 ) -> frozenset[int] | None:
-    """Ids of the entities that pass a condition; None for no condition."""
+    """Ids of the entities that pass a condition; None where all of many do."""
     if condition is None:
         return None
-    return frozenset(ids[item.slug] for item in select(faces, condition))
+    passing = frozenset(ids[item.slug] for item in select(faces, condition))
+    return None if len(passing) == len(ids) > NARROW_IDS else passing
 
 
 def ids_of_names(

@@ -94,20 +94,30 @@ def selection_of(faces: Faces, asked: Asked) -> Selection:
     return selection
 
 
-async def all_fits(context: RequestContext, asked: Asked, paging: Paging) -> FitConnection:
+async def all_fits(context: RequestContext, asked: Asked, paging: Paging, *, counts: bool) -> FitConnection:
+    """One page of all fits; an empty one where ``counts`` says that only the total is asked for."""
     selection = selection_of(context.faces, asked)
     page = keyset_page_of(context.services.limits, *paging)
+    if _is_spared(selection, page, counts=counts):
+        return _connection(context, NO_FITS, selection, "all", _counter(context, selection.query))
     return await _page(context, selection, lambda: selection.query, page, "all", _counter(context, selection.query))
 
 
-async def fits_of(context: RequestContext, owner: Owner, asked: Asked, paging: Paging) -> FitConnection:
-    """One page of an owner's fits. Pages without a cursor are read together, for all owners of a kind."""
+async def fits_of(
+    context: RequestContext, owner: Owner, asked: Asked, paging: Paging, *, counts: bool
+) -> FitConnection:
+    """One page of an owner's fits; an empty one where ``counts`` says that only the total is asked for.
+
+    Pages without a cursor are read together, for all owners of a kind.
+    """
     selection, view = selection_of(context.faces, asked), context.view
     page = keyset_page_of(context.services.limits, *paging)
     if isinstance(owner, Host):
         on_host, mark = _on_host(view, owner, selection.query), f"host {owner.slug}"
         if not on_host.gpu_ids:
             return _connection(context, NO_FITS, selection, mark, _none)
+        if _is_spared(selection, page, counts=counts):
+            return _connection(context, NO_FITS, selection, mark, _counter(context, on_host))
         return await _page(context, selection, lambda: on_host, page, mark, _counter(context, on_host))
     kind, number, mark = _owner_of(view, owner)
     is_front = isinstance(owner, Engine) and owner.front_of is not None
@@ -115,10 +125,17 @@ async def fits_of(context: RequestContext, owner: Owner, asked: Asked, paging: P
     if not allowed:
         return _connection(context, NO_FITS, selection, mark, _none)
     counter = _counter_of(context, kind, number, selection)
+    if _is_spared(selection, page, counts=counts):
+        return _connection(context, NO_FITS, selection, mark, counter)
     if page.after is not None or page.before is not None:
         return await _page(context, selection, lambda: kind.only(selection.query, number), page, mark, counter)
     key = (number, kind, selection.of(kind), selection.order, page.size, page.backward)
     return _connection(context, await context.loaders.top_fits(key), selection, mark, counter)
+
+
+def _is_spared(selection: Selection, page: Page, *, counts: bool) -> bool:
+    """Whether a page need not be read. A cursor is checked in any case, and one fit a group needs few owners."""
+    return counts and page.after is None and page.before is None and selection.query.one_per is None
 
 
 def _on_host(view: CatalogView, host: Host, query: FitQuery) -> FitQuery:

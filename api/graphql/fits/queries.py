@@ -14,6 +14,7 @@ from api.graphql.catalog.quants import Quant
 from api.graphql.catalog.workloads import Workload as WorkloadType
 from api.graphql.context import RequestContext
 from api.graphql.core.arguments import ORDER, After, Before, First, Last, Workload
+from api.graphql.core.connections import counts_alone
 from api.graphql.core.described import extend
 from api.graphql.fits.comparisons import Comparison, ComparisonInput, compare
 from api.graphql.fits.inputs import FitFilter, FitGroup, FitOrder
@@ -58,7 +59,8 @@ class FitQueries:
         last: Last = None,
         before: Before = None,
     ) -> FitConnection | None:
-        return await all_fits(info.context, (filter, order_by, one_per), (first, after, last, before))
+        asked, paging = (filter, order_by, one_per), (first, after, last, before)
+        return await all_fits(info.context, asked, paging, counts=counts_alone(info))
 
     @strawberry.field(
         description="Setups side by side: models, accelerators, quantizations, numbers and contexts. A column without an "
@@ -109,7 +111,8 @@ def _fits_field(description: str) -> Any:
         last: Last = None,
         before: Before = None,
     ) -> FitConnection | None:
-        return await fits_of(info.context, self, (filter, order_by, one_per), (first, after, last, before))
+        asked, paging = (filter, order_by, one_per), (first, after, last, before)
+        return await fits_of(info.context, self, asked, paging, counts=counts_alone(info))
 
     return strawberry.field(resolver=fits, description=description)
 

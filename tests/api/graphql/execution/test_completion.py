@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from api.graphql.execution.compiled import NO_VARIABLES
-from api.graphql.execution.completion import Attempt, CallInfo, Entry, never_changes, of_object, of_scalar
+from api.graphql.execution.completion import Attempt, Entry, never_changes, of_object, of_scalar
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Inner:
 
 
 def test_a_kept_object_is_completed_once_and_an_other_one_anew() -> None:
-    attempt = Attempt(CallInfo(None), NO_VARIABLES)
+    attempt = Attempt(None, NO_VARIABLES)
     model, other = Inner(1), Inner(2)
     entries = [Entry("n", "number", of_scalar("Int"))]
     anew = of_object(Inner, entries).call

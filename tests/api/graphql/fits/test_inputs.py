@@ -8,8 +8,10 @@ import pytest
 
 from api.catalog.view import CatalogView
 from api.graphql.catalog.faces import Faces
+from api.graphql.catalog.inputs import GpuFilter, ModelFilter
+from api.graphql.core.inputs import Int64Range
 from api.graphql.fits.inputs import FitFilter, store_query
-from db.entries.files import Catalog
+from db.entries.files import Catalog, load_catalog
 from estimator.calibration.coefficients import Calibration
 
 
@@ -19,6 +21,15 @@ def test_a_model_that_lacks_a_fact_has_no_weights_to_be_known(catalog: Catalog, 
     lacking = {**entry, "attention": {**entry["attention"], "layer_pattern": None}}
     models = {**catalog.models, "llama-3.1-8b": lacking}
     view = CatalogView(replace(catalog, models=models), None, Calibration.load())
-    (alternatives,) = store_query(view.derived(Faces), FitFilter(weights_known=known)).any_of
-    named = {number for query in alternatives for number in query.model_ids or ()}
+    wanted = store_query(view.derived(Faces), FitFilter(weights_known=known)).model_quants
+    assert wanted is not None
+    assert wanted.among is not known
+    named = {number for number, _ in wanted.pairs}
     assert named == {view.model_ids[slug] for slug in models if slug != "llama-3.1-8b"}
+
+
+def test_a_condition_that_every_entity_passes_is_none() -> None:
+    view = CatalogView(load_catalog(), None, Calibration.load())
+    faces = view.derived(Faces)
+    every = FitFilter(gpu_matches=GpuFilter(memory_bytes=Int64Range(include_unknown=True)), model_matches=ModelFilter())
+    assert store_query(faces, every) == store_query(faces, None)

@@ -350,6 +350,19 @@ async def test_totals_cost_nothing_unless_asked(data: Any, statements: Any) -> N
     assert not any("count" in statement.lower() for statement in executed)
 
 
+@pytest.mark.parametrize("owner", ["", "gpus(first: 3) { nodes {", "hosts {"])
+@pytest.mark.parametrize("total", ["totalCount", "... { ...Total }", "totalCount nodes @skip(if: true) { score }"])
+async def test_a_page_is_not_read_for_its_total(data: Any, statements: Any, owner: str, total: str) -> None:
+    fragment = "fragment Total on FitConnection { __typename totalCount }" if "Total }" in total else ""
+    # A bound that no other test asks for: counts are kept.
+    fits = f"fits(filter: {{score: {{max: 71.{len(owner) + len(total)}}}}})"
+    with statements() as executed:
+        await data(f"query Totals {{ {owner} {fits} {{ {total} }} {'}' * owner.count('{')} }} {fragment}")
+    # A column of a page that no count reads.
+    assert not any("plans" in statement for statement in executed)
+    assert executed
+
+
 async def test_a_cursor_of_a_passed_generation_is_stale(ask: Any) -> None:
     page = "query($c: String) { fits(after: $c, first: 1) { pageInfo { endCursor } } }"
     place = (await ask(page))["data"]["fits"]["pageInfo"]["endCursor"]

@@ -448,7 +448,7 @@ async def test_without_the_database_the_catalog_is_still_served(
         monkeypatch.setattr(services.state, "engine", down)
         monkeypatch.setattr(services.state, "_reader", EngineReader(cast(AsyncEngine, down)))
         monkeypatch.setattr(services.state, "_checked_at", float("-inf"))
-        query = '{ gpu(slug: "rtx-4090") { name } fits { totalCount } }'
+        query = '{ gpu(slug: "rtx-4090") { name } fits { nodes { score } } }'
         reply = (await post(client, {"query": query})).json()
         assert reply["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
         assert (await post(client, {"query": '{ gpu(slug: "rtx-4090") { slug } }'})).json()["data"]["gpu"]
