@@ -44,6 +44,8 @@ class Derivative:
 #: Formats that tell no quantization of the catalog.
 _NO_QUANT = (None, "gguf", "other")
 _SHORTEST_NAME = 3
+#: Between the words of an owner's name, as in "NousResearch".
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _FEWEST_OF_FAMILY = 3
 #: Words of a name that another model of the same family lacks: what it reads or writes, and its grade.
 _VARIANTS = frozenset(
@@ -141,12 +143,15 @@ class DerivativeWords:
     def __init__(self, derivatives: Sequence[Derivative]) -> None:
         self._derivatives = derivatives
         self._places: dict[str, set[int]] = {}
+        self._owned: dict[str, set[int]] = {}
         firsts: Counter[str] = Counter()
         for place, derivative in enumerate(derivatives):
             known = words("model", derivative.name)
             firsts.update(known[:1])
             for word in known:
                 self._places.setdefault(word, set()).add(place)
+            for word in words("model", _CAPITAL.sub(" ", _owner(derivative.repository))):
+                self._owned.setdefault(word, set()).add(place)
         self._families = {word for word, times in firsts.items() if times >= _FEWEST_OF_FAMILY and word.isalpha()}
 
     def is_family(self, word: str) -> bool:
@@ -161,14 +166,20 @@ class DerivativeWords:
                 yield " ".join([*asked[:place], left + right, *asked[place + 2 :]])
 
     def having(self, text: str) -> Iterator[Derivative]:
-        """Derivatives whose names have all words of ``text``, one of which must be a name; longest names first."""
-        asked = frozenset(words("model", text)) - NOISE["model"]
-        if (
-            not any(word.isalpha() and len(word) >= _SHORTEST_NAME for word in asked)
-            or not asked <= self._places.keys()
+        """Derivatives whose names have all words of ``text``, one of which must be a name; longest names first.
+
+        A first word may be that of their owner: "nous hermes" is of NousResearch.
+        """
+        told = words("model", text)
+        asked = [word for word in told if word not in NOISE["model"]]
+        named = [self._places.get(word, set()) for word in asked]
+        if not any(
+            places and word.isalpha() and len(word) >= _SHORTEST_NAME for word, places in zip(asked, named, strict=True)
         ):
             return iter(())
-        places = set.intersection(*(self._places[word] for word in asked))
+        if len(asked) > 1 and not set.intersection(*named) and asked[0] == told[0]:
+            named[0] = self._owned.get(asked[0], set())
+        places = set.intersection(*named)
         having = [self._derivatives[place] for place in places]
         return iter(sorted(having, key=lambda derivative: (-len(derivative.repository), derivative.repository)))
 

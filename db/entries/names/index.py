@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, taken_as
+from db.entries.names.meanings import NOTHING, AliasClash, AmbiguousNameError, Fits, Meaning, UnknownNameError, taken_as
 from db.entries.names.spelling import MAX_NAME_CHARACTERS, corrections, nearest, segments, triples
 from db.entries.names.words import LINES, NOISE, Entry, beside, is_quantity, key, own_names, tags, telling, words
 
@@ -29,40 +29,12 @@ _GRADES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class AliasClash:
-    """Two entities of one kind claim the same name: ``winner`` keeps it, ``loser`` needs another."""
-
-    name: str
-    winner: str
-    loser: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Name:
     """Words of one name of an entity that tell it from others; ``own`` for those beyond question."""
 
     slug: str
     words: frozenset[str]
     own: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Fits:
-    """Entities that have all words of a text: slug -> whether by an own name in full, in full, or with words left out."""
-
-    own: tuple[str, ...]
-    full: tuple[str, ...]
-    partial: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.full or self.partial)
-
-    @property
-    def slugs(self) -> tuple[str, ...]:
-        return (*self.full, *self.partial)
-
-
-_NOTHING = _Fits((), (), ())
 
 
 class NameIndex:
@@ -173,8 +145,26 @@ class NameIndex:
             full = self._fits(frozenset(asked) - {size}).full
             near = [slug for slug in full if self._is_of_size(slug, float(size.removesuffix(self._unit)))]
             if len(near) == 1:
-                return self._stated(said or text, near[0], _Fits((), (), ()), open_=True)
+                return self._stated(said or text, near[0], Fits((), (), ()), open_=True)
         return None
+
+    def lettered(self, text: str, *, said: str | None = None) -> Meaning | None:
+        """The model whose version has a letter that a text leaves out: "minimax 2.5" is MiniMax M2.5; stated as such."""
+        asked = words(self.kind, text)
+        near: dict[str, None] = {}
+        for place, word in enumerate(asked):
+            for lettered in self._lettered.get(word, ()):
+                near.update(dict.fromkeys(self._fits(frozenset([*asked[:place], lettered, *asked[place + 1 :]])).full))
+        return self._stated(said or text, next(iter(near)), NOTHING, open_=True) if len(near) == 1 else None
+
+    @cached_property
+    def _lettered(self) -> dict[str, list[str]]:
+        """A number -> the words that have a letter before it."""
+        known: dict[str, list[str]] = {}
+        for word in sorted(self._vocabulary):
+            if word[0].isalpha() and word[1:].replace(".", "", 1).isdigit():
+                known.setdefault(word[1:], []).append(word)
+        return known
 
     def _is_of_size(self, slug: str, size: float) -> bool:
         total = self._entries[slug].get("params_total_b")
@@ -206,7 +196,7 @@ class NameIndex:
             raise UnknownNameError(self.kind, text, self.suggest(text))
         return meaning
 
-    def _choice(self, text: str, fits: _Fits, *, whole: bool) -> Meaning | None:
+    def _choice(self, text: str, fits: Fits, *, whole: bool) -> Meaning | None:
         if len(fits.own) == 1 and (self.kind != "model" or len(fits.slugs) == 1):
             return Meaning(fits.own[0])
         if len(fits.own) == 1:
@@ -219,21 +209,21 @@ class NameIndex:
             return self._stated(text, fits.slugs[0], fits, open_=True)
         raise AmbiguousNameError(self.kind, text, fits.slugs)
 
-    def _stated(self, text: str, slug: str, fits: _Fits, *, open_: bool) -> Meaning:
+    def _stated(self, text: str, slug: str, fits: Fits, *, open_: bool) -> Meaning:
         """The meaning of a text that other entities fit too, or (``open_``) that is no full name or misspelled."""
         others = tuple(other for other in fits.slugs if other != slug)
         if not others and not open_:
             return Meaning(slug)
         return Meaning(slug, (taken_as(text, str(self._entries[slug]["name"]), others),), others)
 
-    def _fits(self, asked: frozenset[str]) -> _Fits:
+    def _fits(self, asked: frozenset[str]) -> Fits:
         """Entities with a name that has all of ``asked``; facts of the entity may stand beside its name."""
         wanted = asked - self._noise
         naming = {word for word in wanted if not is_quantity(word)}
         if not naming or not wanted <= self._vocabulary:
-            return _NOTHING
+            return NOTHING
         if not any(self._is_telling(word) for word in naming):
-            return _NOTHING
+            return NOTHING
         places = set.intersection(*(self._places[word] for word in wanted))
         missing: dict[str, tuple[int, bool]] = {}
         for place in places:
@@ -249,9 +239,9 @@ class NameIndex:
         ranked = sorted(missing, key=lambda slug: (missing[slug], slug))
         full = tuple(slug for slug in ranked if missing[slug][0] == 0)
         own = tuple(slug for slug in full if not missing[slug][1])
-        return _Fits(own, full, tuple(slug for slug in ranked if missing[slug][0] > 0))
+        return Fits(own, full, tuple(slug for slug in ranked if missing[slug][0] > 0))
 
-    def _of_grade(self, fits: _Fits, asked: list[str]) -> _Fits:
+    def _of_grade(self, fits: Fits, asked: list[str]) -> Fits:
         """The entities whose names have each grade behind the word that the text has before it, as "MacBook Pro"; all
         where none has."""
         graded = {pair for pair in pairwise(asked) if pair[1] in _GRADES}
@@ -260,7 +250,7 @@ class NameIndex:
         }
         if not graded or not kept:
             return fits
-        return _Fits(*(tuple(slug for slug in slugs if slug in kept) for slugs in (fits.own, fits.full, fits.partial)))
+        return Fits(*(tuple(slug for slug in slugs if slug in kept) for slugs in (fits.own, fits.full, fits.partial)))
 
     def _is_another(self, slug: str, asked: list[str]) -> bool:
         """Whether the words name another release than the model that stands for it."""
@@ -303,7 +293,7 @@ class NameIndex:
             return None
         if len(best) > 1:
             raise AmbiguousNameError(self.kind, said or text, tuple(best))
-        return self._stated(said or text, next(iter(best)), _Fits((), (), tuple(others)), open_=True)
+        return self._stated(said or text, next(iter(best)), Fits((), (), tuple(others)), open_=True)
 
     def _repairs(self, asked: list[str]) -> Iterator[list[str]]:
         """Readings of the words in which each is known."""

@@ -63,6 +63,34 @@ class Meaning:
         return " ".join(self.notes) or None
 
 
+@dataclass(frozen=True, slots=True)
+class AliasClash:
+    """Two entities of one kind claim the same name: ``winner`` keeps it, ``loser`` needs another."""
+
+    name: str
+    winner: str
+    loser: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """Entities that have all words of a text: slug -> whether by an own name in full, in full, or with words left out."""
+
+    own: tuple[str, ...]
+    full: tuple[str, ...]
+    partial: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.full or self.partial)
+
+    @property
+    def slugs(self) -> tuple[str, ...]:
+        return (*self.full, *self.partial)
+
+
+NOTHING = Fits((), (), ())
+
+
 def listed(slugs: Sequence[str]) -> str:
     """The first of some slugs, and the number of the rest."""
     rest = f" and {len(slugs) - MAX_CHOICES} more" if len(slugs) > MAX_CHOICES else ""

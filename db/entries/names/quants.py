@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from db.entries.names.index import AliasClash
-from db.entries.names.meanings import UnknownNameError, taken_as
+from db.entries.names.meanings import AliasClash, UnknownNameError, taken_as
 from db.entries.names.spelling import MAX_NAME_CHARACTERS, MAX_SUGGESTIONS, near_names
 from db.entries.names.words import Entry, key
 from estimator.sentences import Sentence

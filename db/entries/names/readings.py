@@ -9,8 +9,10 @@ from dataclasses import dataclass
 #: Name of a quantization -> its slug, or None.
 QuantOf = Callable[[str], str | None]
 
+#: Before a name: a command, the address of a hub, and one who quantizes the models of others.
 _ADDRESS = re.compile(
-    r"^(?:(?:ollama|docker\s+model)\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?",
+    r"^(?:(?:ollama|docker\s+model)\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?"
+    r"(?:(?:unsloth|bartowski|mradermacher|lm-?studio|ubergarm|thebloke|cyankiwi)(?:['’]s)?\s+)?",
     re.I,
 )
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors|bin|pth?)$", re.I)

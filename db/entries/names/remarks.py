@@ -59,7 +59,7 @@ _SYSTEM = (
     rf"(?:system|host|main|pc)?[\s-]*(?:{_TYPE}(?:\s*e?cc)?(?:\s*ram)?|(?:system|host)\s*memory|s?ram|arbeitsspeicher"
     r"|mémoire vive|memoria ram|内存|メモリ|оперативк\w+|озу)"
 )
-#: Kind -> parts that a name does not state: memory of the computer, power, links; the length of the context,
+#: Kind -> parts that a name does not state: memory of the computer, power, links; the engine, the length of the context,
 #: and what was done to a model without change of its shape.
 _PARTS: Mapping[str, re.Pattern[str]] = {
     "gpu": re.compile(
@@ -70,7 +70,9 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         re.I,
     ),
     "model": re.compile(
-        r"(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
+        r"(?<![^\W_])(?:on|in|with|using|via|mit|unter|im|avec|con|com)\s+(?:an?\s+)?(?:vllm|ollama|llama[ .-]?cpp|lm[ -]?studio"
+        r"|sglang|tensorrt(?:-llm)?|exllama(?:v[23])?|koboldcpp|transformers|tgi|aphrodite|ktransformers)(?![^\W_])"
+        r"|(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
         r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
         r"|(?<![^\W_])(?:context|ctx|kontext|contexte|contexto|上下文)\s*(?:of|size|length|=|:)?\s*\d+k?(?![^\W_])",
         re.I,

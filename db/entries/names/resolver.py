@@ -193,7 +193,7 @@ class Resolver:
             named += [(self._found, readings), (self._derived, readings)]
             never: _Ways = [(partial(self._refused, unread=False), readings[:1])]
             described: _Ways = [(self._described, loose)]
-            return [named, never, described, [(self._refused, readings[:1])], repaired, [(self._sized, loose)]]
+            return [named, never, described, [(self._refused, readings[:1])], repaired, [(self._nearly, loose)]]
         if kind == "gpu":
             counted = [reading for reading in readings if reading.count is not None]
             whole = [replace(reading, whole=True) for reading in (readings[0], *counted)]
@@ -231,8 +231,9 @@ class Resolver:
         except AmbiguousNameError:
             return meaning
 
-    def _sized(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        return self._index(kind).sized(reading.name, said=text)
+    def _nearly(self, kind: str, text: str, reading: Reading) -> Meaning | None:
+        index = self._index(kind)
+        return index.sized(reading.name, said=text) or index.lettered(reading.name, said=text)
 
     def _listed(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of a repository, which a line of the catalog states with its format."""

@@ -326,4 +326,5 @@ Inno3D GeForce RTX 3080 iChill X4 10GB | rtx-3080
 mac studio m2 | ~apple-m2-max-38c-96gb
 mac studio m2 64gb | ?
 mac mini m4pro 48gb | ~apple-m4-pro-20c-48gb
+m4 ipad | !
 """

@@ -200,4 +200,10 @@ glm 4.6v | ~glm-4.5-air
 mistral medium 3 | !
 codestral mamba | !
 mixtral 8*7b | mixtral-8x7b
+qwen3 32b on vllm | ~qwen3-32b
+devstral small 1.1 | ~devstral-small-2505
+minimax 2.5 | ~minimax-m2.5
+gemma 3.5 | ?
+nous deephermes 8b | ~llama-3-8b
+unsloth qwen3 4b | qwen3-4b
 """
