@@ -31,8 +31,13 @@ SGLANG_ROCM_TARGETS = frozenset({"gfx942", "gfx950"})
 HOST_RESERVE_BYTES = 4 * 1024**3
 #: Architectures that neither llama.cpp nor its fronts can convert.
 NO_GGUF = frozenset(
-    {"MiniMaxM1ForCausalLM", "MiniMaxText01ForCausalLM", "SarvamMLAForCausalLM", "HyperCLOVAXForCausalLM"}
-)
+    {
+        "BailingMoeLinearV2ForCausalLM", "ChatGLM1Model", "CohereCompassForCausalLM", "Ernie4_5_VLMoeForConditionalGeneration",
+        "HunYuanForCausalLM", "HyperCLOVAXForCausalLM", "MiniCPMSALAForCausalLM", "MiniMaxM1ForCausalLM",
+        "MiniMaxText01ForCausalLM", "RecurrentGemmaForCausalLM", "Rwkv5ForCausalLM", "SarvamMLAForCausalLM",
+        "Step3TextForCausalLM", "TelechatForCausalLM",
+    }
+)  # fmt: skip
 #: Not in llama.cpp's list of architectures; Ollama runs both with code of its own.
 LLAMA_CPP_UNSUPPORTED = NO_GGUF | {"MllamaForConditionalGeneration", "SolarForCausalLM"}
 

@@ -19,7 +19,7 @@ _LAYER = "layers.11."
 _PREFIXES = ("model.layers.11.", "model.language_model.layers.11.", "language_model.model.layers.11.")
 #: Entries of a list that are looked at; the largest published lists have some ten thousand.
 _MAX_ENTRIES = 200_000
-_IGNORED = ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules", "llm_int8_skip_modules")
+_IGNORED = ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules", "exclude", "llm_int8_skip_modules")
 #: Bits of a weight with its scales by the algorithm that ModelOpt names.
 _ALGORITHMS = {
     "FP8": 8.0, "FP8_PB_WO": 8.0, "FP8_PER_CHANNEL_PER_TOKEN": 8.0, "INT8_SQ": 8.0, "MXFP8": 8.25, "NVFP4": 4.5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,14 @@ _EXL_BITS = {
     "exl2": (2.4, 3.0, 3.5, 4.0, 4.25, 4.65, 5.0, 6.0, 6.5, 8.0),
     "exl3": (2.0, 2.25, 2.5, 3.0, 3.5, 4.0, 4.25, 4.5, 5.0, 6.0, 8.0),
 }
+
+
+#: Methods that name a kernel or a tool for weights in the format of another.
+_SAME_METHOD = {
+    "awq-marlin": "awq", "finegrained-fp8": "fp8", "gptq-marlin": "gptq", "inc": "gptq", "marlin": "gptq",
+    "modelopt-fp4": "nvfp4", "modelopt-fp8": "fp8", "moe-wna16": "gptq", "petit-nvfp4": "nvfp4", "ptpc-fp8": "fp8",
+    "qqq": "gptq", "rtn": "gptq", "w8a8-fp8": "fp8",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,8 @@ def checkpoint_format(config: Mapping[str, Any], values: Mapping[str, Any]) -> C
         label = _PLAIN.get(str(kind).removeprefix("torch."), "BF16")
         return CheckpointFormat(label, None if label == "F32" else "bf16-safetensors", is_quantized=False)
     checkpoint = _of_method(stated)
-    if checkpoint.label == "FP8" and "fp4" in str(config.get("expert_dtype") or values.get("expert_dtype")).lower():
+    of_experts = next((part["expert_dtype"] for part in (stated, config, values) if part.get("expert_dtype")), None)
+    if checkpoint.label == "FP8" and "fp4" in str(of_experts).lower():
         return replace(checkpoint, label="FP8 + FP4 experts", quant="fp8-fp4-experts")
     kept = [(part, SIXTEEN_BITS) for part in sorted(kept_parts(stated))]
     return replace(checkpoint, widths=(*checkpoint.widths, *kept))
@@ -72,6 +82,9 @@ def _stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _of_method(stated: Mapping[str, Any]) -> CheckpointFormat:
     method = str(stated.get("quant_method") or "").lower().replace("_", "-")[:32]
+    method = _SAME_METHOD.get(method, method)
+    if isinstance(stated.get("quantization"), Mapping):
+        stated = {**stated["quantization"], **stated}
     algorithm = str(stated.get("quant_algo") or stated.get("format") or "").lower()[:32]
     bits = _number(stated, "bits", "w_bit")
     group = _number(stated, "group_size", "q_group_size")
@@ -80,8 +93,12 @@ def _of_method(stated: Mapping[str, Any]) -> CheckpointFormat:
         return _mixed(method or algorithm, widths_of_modules(layers))
     if "nvfp4" in algorithm or method == "nvfp4":
         return CheckpointFormat("NVFP4", "nvfp4")
-    if method in ("mxfp4", "gpt-oss-mxfp4") or "mxfp4" in algorithm:
+    if method in ("mxfp4", "gpt-oss-mxfp4"):
         return CheckpointFormat("MXFP4 (experts)", "mxfp4-checkpoint")
+    if "mxfp4" in algorithm and method == "modelopt":
+        return MXFP4
+    if "mxfp8" in (method, algorithm):
+        return CheckpointFormat("MXFP8", "fp8", bits=8.0, group_size=32, scale_bits=8.0)
     if method in ("fp8", "fbgemm-fp8") or algorithm in ("fp8", "float-quantized", "fp8_pb_wo"):
         return CheckpointFormat("FP8", "fp8")
     if method in _EXL_BITS:
@@ -90,12 +107,18 @@ def _of_method(stated: Mapping[str, Any]) -> CheckpointFormat:
         return _bitsandbytes(stated)
     if method == "awq":
         return _integers("awq", bits or 4, group or 128, zero=stated.get("zero_point") is not False)
+    if str(stated.get("data_type")).startswith(("mx_fp", "nv_fp")):
+        return _of_floats(bits, group)
     if method in ("gptq", "auto-round", "autoround", "intel/auto-round"):
         return _integers(method, bits or 4, group, zero=stated.get("sym") is False)
     if stated.get("config_groups") is not None or method in ("compressed-tensors", "modelopt"):
         return _of_groups(stated, method or "compressed-tensors")
     if not method and bits is not None:
         return _mlx(stated, bits, group)
+    if (nested := _of_tools(stated, method)) is not None:
+        return nested
+    if method in ("w8a8-int8", "eetq"):
+        return CheckpointFormat(f"W8A8 ({method})" if method == "w8a8-int8" else "INT8 (eetq)", "int8-w8a8")
     return CheckpointFormat((method or algorithm or "quantized").upper(), None)
 
 
@@ -109,7 +132,7 @@ def _integers(method: str, bits: int, group: int | None, *, zero: bool) -> Check
 
 
 def _bitsandbytes(stated: Mapping[str, Any]) -> CheckpointFormat:
-    if stated.get("load_in_4bit") is not True:
+    if True not in (stated.get("load_in_4bit"), stated.get("_load_in_4bit")):
         return CheckpointFormat("INT8 (bitsandbytes)", "bnb-int8")
     kind = str(stated.get("bnb_4bit_quant_type") or "fp4").upper()[:8]
     # A 32-bit scale for 64 weights; quantized itself to 8 bits and a 32-bit one for 256 of them.
@@ -158,14 +181,95 @@ def _of_groups(stated: Mapping[str, Any], method: str) -> CheckpointFormat:
     if len(kinds) != 1:
         return _mixed(method, widths_of_groups(parts))
     bits, number, group = kinds.pop()
+    targets = {str(target) for part in parts for target in _listed(part.get("targets"))}
+    # Targets by name leave every other part in 16 bits.
+    widths = () if not targets or "Linear" in targets else tuple(widths_of_groups(parts).items())
+    left = tuple((part, width) for part, width in widths if width == SIXTEEN_BITS)
+    return (
+        replace(_of_kind(bits, number, group, parts, method), widths=left)
+        if left
+        else _of_kind(bits, number, group, parts, method)
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _of_kind(bits: int | None, number: str, group: int | None, parts: list[Any], method: str) -> CheckpointFormat:
+    """A format of one width and number type throughout."""
     if number == "float":
-        label, slug = {
-            8: ("FP8", "fp8"), 4: ("NVFP4", "nvfp4") if group in (16, None) else ("MXFP4", "mxfp4-checkpoint"),
-        }.get(bits or 0, (f"FP{bits}", None))  # fmt: skip
-        return CheckpointFormat(label, slug)
+        return _of_floats(bits, group)
     if bits == 8 and any(isinstance(part.get("input_activations"), Mapping) for part in parts):
         return CheckpointFormat(f"W8A8 ({method})", "int8-w8a8")
-    return _integers(method, bits or 4, group, zero=weights[0].get("symmetric") is False)
+    return _integers(method, bits or 4, group, zero=parts[0]["weights"].get("symmetric") is False)
+
+
+#: Every matrix in MXFP4; the catalog's own quantization has experts alone in it.
+MXFP4 = CheckpointFormat("MXFP4", "mxfp4-checkpoint", widths=(("attention", 4.25), ("dense", 4.25)))
+
+
+def _of_floats(bits: int | None, group: int | None) -> CheckpointFormat:
+    if bits == 8:
+        return CheckpointFormat("FP8", "fp8")
+    if bits == 4:
+        return CheckpointFormat("NVFP4", "nvfp4") if group in (16, None) else MXFP4
+    return CheckpointFormat(f"FP{bits}", None)
+
+
+def _of_tools(stated: Mapping[str, Any], method: str) -> CheckpointFormat | None:
+    """Formats of HQQ, TorchAO, Quark, Quanto and FP-Quant, which nest what they say; None for another tool."""
+    if method == "hqq":
+        weights = _within(stated, "quant_config", "weight_quant_params")
+        bits, group = _number(weights, "nbits"), _number(weights, "group_size")
+        return _integers(method, bits, group, zero=True) if bits else None
+    if method == "torchao":
+        return _of_torchao(stated)
+    if method == "quark":
+        kind = _within(stated, "global_quant_config").get("weight")
+        kind = kind[0] if isinstance(kind, list) and kind else kind
+        return _of_named_type(kind, method) if isinstance(kind, Mapping) else None
+    if method == "quanto" and (named := re.fullmatch(r"q?(int|float)([248])", str(stated.get("weights")))):
+        return (
+            _integers(method, int(named[2]), None, zero=False) if named[1] == "int" else _of_floats(int(named[2]), None)
+        )
+    if method == "fp-quant":
+        return MXFP4 if stated.get("forward_dtype") == "mxfp4" else CheckpointFormat("NVFP4", "nvfp4")
+    return None
+
+
+def _within(stated: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        inner = stated.get(key)
+        stated = inner if isinstance(inner, Mapping) else {}
+    return stated
+
+
+def _of_torchao(stated: Mapping[str, Any]) -> CheckpointFormat | None:
+    """TorchAO names its scheme: ``int4_weight_only`` with arguments, or a configuration class with its fields."""
+    named = _within(stated, "quant_type", "default")
+    scheme = str(named.get("_type") or stated.get("quant_type")).lower().replace("_", "")
+    arguments = named.get("_data") if isinstance(named.get("_data"), Mapping) else stated.get("quant_type_kwargs")
+    group = _number(arguments, "group_size") if isinstance(arguments, Mapping) else None
+    if scheme.startswith("float8"):
+        return CheckpointFormat("FP8", "fp8")
+    if scheme.startswith(("int8dynamicactivationint8", "int8weight")):
+        return CheckpointFormat("INT8 (torchao)", "int8-w8a8")
+    if scheme.startswith(("int4", "uint4", "int8dynamicactivationint4")):
+        return _integers("torchao", 4, group or 128, zero=True)
+    return None
+
+
+def _of_named_type(weights: Mapping[str, Any], method: str) -> CheckpointFormat | None:
+    """Quark's type of weights: ``fp8_e4m3``, ``fp4``, ``int8``, ``uint4``."""
+    named = re.match(r"(u?int|fp|mx_fp)([248])", str(weights.get("dtype")))
+    group = _number(weights, "group_size")
+    if named is None:
+        return None
+    bits = int(named[2])
+    return (
+        _integers(method, bits, group, zero=named[1] == "uint") if "int" in named[1] else _of_floats(bits, group or 32)
+    )
 
 
 def _number(stated: Mapping[str, Any], *keys: str) -> int | None:

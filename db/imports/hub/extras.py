@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.hub.compressed import compressed, compressed_by_source
 from db.imports.hub.families import Family
 from db.imports.hub.layers import scaled_layers
 from db.imports.hub.residual_streams import stream_parameters
@@ -227,7 +228,9 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
             "n_kv_heads": whole(other, "num_attention_groups", 1, _HEADS, facts["n_kv_heads"]),
         }
     elif name == "DeepseekV4ForCausalLM" and facts["moe"]:
-        _compressed(values, facts)
+        compressed(values, facts)
+    elif name == "DeepseekV41ForCausalLM":
+        compressed_by_source(values, facts)
     elif name in _STREAMS:
         attention["hc_mult"] = needed(values, _STREAMS[name], 1, 64)
     if name.startswith(("Gemma3n", "Gemma4")) and (shared := whole(values, "num_kv_shared_layers", 0, layers, 0)):
@@ -334,62 +337,3 @@ def _of_multiple(ffn: Mapping[str, Any], hidden: int) -> int:
     if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
         raise ImportFactsError("'ffn_mult' must be a number from 0 to 64", "block_configs")
     return math.ceil(int(2 * factor * hidden / 3) / 256) * 256
-
-
-#: Layers of DeepSeek V4 that route by a hash, where no key says it (``DeepseekV4Config``).
-_HASHED_LAYERS = 3
-
-
-def _compressed(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
-    """Compressed attention of DeepSeek V4: one key head, K equals V, and a compressor in most layers."""
-    layers = facts["n_layers"]
-    ratios = values.get("compress_ratios")
-    kinds = values.get("layer_types")
-    if ratios is None and isinstance(kinds, list):
-        rates = {"compressed_sparse_attention": 4, "heavily_compressed_attention": 128}
-        ratios = [rates.get(str(kind), 0) for kind in kinds]
-    if ratios is None:
-        # The class's own list: two layers of 128, then 4 and 128 in turn.
-        ratios = [128 if index < 2 or index % 2 == 0 else 4 for index in range(layers)]
-    if not isinstance(ratios, list) or len(ratios) < layers:
-        raise ImportFactsError(f"'compress_ratios' must list one for each of the {layers} layers", "compress_ratios")
-    if not all(type(ratio) is int and 0 <= ratio <= 1 << 20 for ratio in ratios):
-        raise ImportFactsError("'compress_ratios' must hold integers", "compress_ratios")
-    ratios = ratios[:layers]
-    streams = whole(values, "hc_mult", 1, 64, 1) or 1
-    attention = facts["attention"]
-    index = attention.pop("indexer", {})
-    attention |= {"compress_ratios": ratios, "hc_mult": streams, **index}
-    attention["layer_pattern"] = "F" * layers
-    attention["sliding_window"] = whole(values, "sliding_window", 1, 1 << 31, 128)
-    facts["head_dim_v"], facts["n_kv_heads"] = facts["head_dim_k"], 1
-    facts["mlp_pattern"] = "E" * layers
-    total = sum(_compressed_layer(values, facts, index, ratio, streams) for ratio in ratios)
-    # Layers that route by a table of token hashes have no router bias.
-    kinds = values.get("mlp_layer_types")
-    listed = kinds[:layers].count("hash_moe") if isinstance(kinds, list) else min(_HASHED_LAYERS, layers)
-    hashed = whole(values, ("num_hash_layers", "num_hash_moe_layers"), 0, layers, listed) or 0
-    total -= hashed * facts["moe"]["n_experts"]
-    head = {"name": "head of the residual streams", "params": streams**2 * facts["hidden_size"] + streams + 1}
-    facts["extra_params"].append(head)
-    facts["attention_parameters"] = total
-
-
-def _compressed_layer(
-    values: Mapping[str, Any], facts: Mapping[str, Any], index: Mapping[str, int], ratio: int, streams: int
-) -> int:
-    hidden, heads, width = int(facts["hidden_size"]), int(facts["n_heads"]), int(facts["head_dim_k"])
-    query = needed(values, "q_lora_rank", 1, _WIDTH)
-    groups = needed(values, "o_groups", 1, _HEADS)
-    output = groups * needed(values, "o_lora_rank", 1, _WIDTH)
-    mixed = streams * streams + 2 * streams
-    size = heads + hidden * query + query + query * heads * width + hidden * width + width
-    size += output * (heads * width // groups) + output * hidden
-    size += 2 * (mixed * streams * hidden + mixed + 3)
-    if ratio:
-        doubled = 2 if ratio < 16 else 1
-        size += doubled * width * (2 * hidden + ratio) + width
-        if doubled == 2:
-            inner, rows = index.get("index_head_dim", 0), index.get("index_n_heads", 0)
-            size += 2 * inner * (2 * hidden + ratio) + inner + rows * inner * query + rows * hidden
-    return size

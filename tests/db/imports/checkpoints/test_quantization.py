@@ -22,6 +22,37 @@ _W8A8 = {"config_groups": {"g": {"weights": {"num_bits": 8, "type": "int"}, "inp
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", **_NVFP4}, "NVFP4", "nvfp4"),
         ({"quant_method": "compressed-tensors", **_NVFP4}, "NVFP4", "nvfp4"),
         ({"quant_method": "mxfp4"}, "MXFP4 (experts)", "mxfp4-checkpoint"),
+        ({"quant_method": "modelopt", "quantization": {"quant_algo": "NVFP4"}}, "NVFP4", "nvfp4"),
+        ({"quant_method": "modelopt_fp8"}, "FP8", "fp8"),
+        ({"quant_method": "mxfp8"}, "MXFP8", "fp8"),
+        ({"quant_method": "auto-round", "bits": 4, "group_size": 16, "data_type": "nv_fp"}, "NVFP4", "nvfp4"),
+        ({"quant_method": "awq_marlin", "bits": 4, "group_size": 128}, "INT4 (awq)", "awq-int4"),
+        (
+            {"quant_method": "bitsandbytes", "_load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+            "NF4 (bitsandbytes)",
+            "bnb-nf4",
+        ),
+        (
+            {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64}}},
+            "INT4 (hqq)",
+            "gptq-int4",
+        ),
+        (
+            {"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig"}}},
+            "INT4 (torchao)",
+            "gptq-int4",
+        ),
+        ({"quant_method": "torchao", "quant_type": "float8_weight_only"}, "FP8", "fp8"),
+        ({"quant_method": "torchao", "quant_type": "autoquant"}, "TORCHAO", None),
+        ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp8_e4m3"}}}, "FP8", "fp8"),
+        (
+            {"quant_method": "quark", "global_quant_config": {"weight": [{"dtype": "int8"}]}},
+            "INT8 (quark)",
+            "gptq-int8",
+        ),
+        ({"quant_method": "quanto", "weights": "int8"}, "INT8 (quanto)", "gptq-int8"),
+        ({"quant_method": "fp_quant", "forward_dtype": "nvfp4"}, "NVFP4", "nvfp4"),
+        ({"quant_method": "w8a8_int8"}, "W8A8 (w8a8-int8)", "int8-w8a8"),
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, "INT4 (awq)", "awq-int4"),
         ({"quant_method": "gptq", "bits": 8, "group_size": 32, "sym": True}, "INT8 (gptq)", "gptq-int8"),
         ({"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True}, "INT4 (auto-round)", "gptq-int4"),
@@ -124,3 +155,32 @@ def test_modules_of_an_mlx_model_are_averaged_by_part() -> None:
     checkpoint = checkpoint_format({"quantization": {"bits": 3, "group_size": 64, **own}}, {})
     assert checkpoint.quant == "mlx-3bit"
     assert dict(checkpoint.widths) == pytest.approx({"output": 6.5, "dense": (6 * 6.5 + 16.0 + 29 * 3.5) / 36})
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32}}},
+        {"quant_method": "auto-round", "bits": 4, "group_size": 32, "data_type": "mx_fp"},
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {
+                "g": {"targets": ["Linear"], "weights": {"num_bits": 4, "type": "float", "group_size": 32}}
+            },
+        },
+    ],
+)
+def test_mxfp4_is_of_every_matrix_unless_a_file_says_of_experts_alone(stated: dict[str, Any]) -> None:
+    assert checkpoint_format({"quantization_config": stated}, {}).widths == (("attention", 4.25), ("dense", 4.25))
+
+
+def test_parts_that_no_target_names_stay_in_16_bits() -> None:
+    group = {"targets": ["re:.*mlp.experts.*"], "weights": {"num_bits": 4, "type": "int", "group_size": 32}}
+    stated = {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}
+    widths = dict(checkpoint_format({"quantization_config": stated}, {}).widths)
+    assert (widths["attention"], widths.get("experts")) == (16, None)
+
+
+def test_the_type_of_experts_may_lie_beside_the_method() -> None:
+    stated = {"quant_method": "fp8", "expert_dtype": "fp4"}
+    assert checkpoint_format({"quantization_config": stated}, {}).quant == "fp8-fp4-experts"

@@ -71,6 +71,17 @@ CONFIGS: dict[str, dict[str, Any]] = {
         index_n_heads=64, index_head_dim=128, index_topk=512, sliding_window=128, num_hash_layers=3, hc_mult=4,
         compress_ratios=[0, 0, *[4, 128] * 20, 4, 0], **_moe(256, 6, 2048, 1, 0),
     ),
+    "deepseek-v4.1-flash": {
+        "model_type": "deepseek_v41",
+        "text_config": _sizes(
+            5120, 40, 64, 1, 129280, model_type="deepseek_v41_text", head_dim=512, q_lora_rank=1280, o_lora_rank=1024,
+            o_groups=8, index_n_heads=32, index_head_dim=128, index_topk=512, sliding_window=128, hc_mult=4,
+            compress_ratios=[0, 0, *[2] * 18, *[1] * 20, 0, 0, 0], kv_source_layer_ids=[2, 8, 14, 20],
+            index_source_layer_ids=[2, 8, 14, 20, 24, 28, 32, 36], engram_layer_ids=[1, 14], engram_head_dim=256,
+            engram_num_embeddings=[384006168, 384016682], engram_n_heads=8, engram_max_ngram_size=4,
+            **_moe(384, 6, 2304, 1, 0),
+        ),
+    },
     "exaone-3.5-2.4b": {
         "model_type": "exaone", "hidden_size": 2560, "num_layers": 30, "num_attention_heads": 32,
         "num_key_value_heads": 8, "intermediate_size": 7168, "vocab_size": 102400, "tie_word_embeddings": True,
