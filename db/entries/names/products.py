@@ -72,7 +72,7 @@ class Computers:
         bare = " ".join(_LEAST.sub(" ", name).split())
         slug = self._called(text, name, whole=whole) if bare == name else self._least(bare)
         if slug is None:
-            return None if bare == name else self._least_of_chip(text, bare)
+            return self._of_amount(text, name) if bare == name else self._least_of_chip(text, bare)
         computer = self._computers[slug]
         if line := self._generations(computer, bare):
             raise AmbiguousNameError("gpu", text, line, _CHIP)
@@ -130,6 +130,22 @@ class Computers:
         gpus = [self._gpus[slug] for slug in slugs if self._gpus[slug]["vendor"] == "apple"]
         least = min(gpus, key=_least_first, default=None)
         return None if least is None else Meaning(least["slug"], (taken_as(text, str(least["name"])),))
+
+    def _of_amount(self, text: str, name: str) -> Meaning | None:
+        """The accelerator of a computer's chip with an amount of memory in which the catalog does not have the computer."""
+        told = words("computer", name)
+        amounts = {word for word in told if word.endswith("gb")}
+        computers = self._index.having(" ".join(word for word in told if word not in amounts)) if amounts else ()
+        chips = {self._chip(gpu) for gpu in (self._computers[slug]["gpu"] for slug in computers) if gpu in self._gpus}
+        if len(chips) != 1:
+            return None
+        gpus = [
+            gpu
+            for slug, gpu in self._gpus.items()
+            if f"{gpu['memory_gb'] or 0:g}gb" in amounts and self._chip(slug) in chips
+        ]
+        most = max(gpus, key=_least_first, default=None)
+        return None if most is None else Meaning(most["slug"], (taken_as(text, str(most["name"])),))
 
     def _generations(self, computer: Entry, text: str) -> Sequence[str]:
         """The computers of one line with chips of several years, of which the text names none: it may be a year's that the

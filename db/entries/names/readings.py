@@ -18,7 +18,7 @@ _ADDRESS = re.compile(
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors|bin|pth?)$", re.I)
 _GAP = re.compile(r"[\s_:/@-]+|(?<!\d)\.|\.(?!\d)")
 #: Container formats and makers' marks at the end of a repository's name; they are no quantization by themselves.
-_FORMATS = frozenset({"gguf", "ggml", "ggmlv3", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants"})
+_FORMATS = frozenset({"gguf", "ggml", "ggmlv3", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants", "text"})
 _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
 _QUANT_FORM = re.compile(
@@ -93,7 +93,7 @@ _AROUND = re.compile(
     r"|ventus(?:[ -][23]x)?|suprim(?:[ -]x)?|gaming(?:[ -](?:x|z|oc|pro|trio))?|x[ -]trio|trio|slim|nitro\+?|pulse|red[ -]devil"
     r"|hellhound|ichill(?:[ -]x\d)?|steel[ -]legend|challenger|phantom|turbo|blower|amp|trinity|oc(?:[ -]edition)?"
     r"|azure|colab(?:[ -]pro)?|gcp|google[ -]colab|hetzner|kaggle|lambda(?:[ -]labs)?|lightning(?:[ .]ai)?"
-    r"|paperspace|runpod|vast(?:\.ai)?)"
+    r"|oracle|paperspace|runpod|vast(?:\.ai)?)"
     r"(?![^\W_])\+?",
     re.I,
 )
@@ -108,7 +108,7 @@ LAPTOP = re.compile(
     r"(?:\s+gen\s+\d+)?(?![^\W_])",
     re.I,
 )
-_APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?:pro|max|ultra)?(?![^\W_])", re.I)
+_APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?:pro|max|u(?:ltra)?)?(?![^\W_])", re.I)
 
 
 @dataclass(frozen=True, slots=True)

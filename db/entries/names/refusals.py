@@ -98,7 +98,7 @@ def _read(file: Path, kind: str) -> _Known:
             known.repositories.update(dict.fromkeys((plain(name), plain(tail)), refused))
             parts = _telling(kind, tail)
             for length in range(1, len(parts) + 1):
-                if len(parts[0]) >= _SHORTEST:
+                if len(parts[0]) >= _SHORTEST or length == len(parts):
                     known.beginnings.setdefault(parts[:length], refused)
     return known
 

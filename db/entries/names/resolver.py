@@ -160,6 +160,20 @@ class Resolver:
                 if meaning is not None and (not is_laptop or self._entries["gpu"][meaning.slug]["kind"] in _IN_LAPTOPS):
                     taken = taken_as(text, str(self._entries["gpu"][meaning.slug]["name"]))
                     return self._completed(text, replace(meaning, notes=meaning.notes or (taken,)), reading)
+        return self._at_end(text, bare)
+
+    def _at_end(self, text: str, bare: str) -> Meaning | None:
+        """The processor, or the card called just so, at the end of a text, behind the name of a computer."""
+        index, tokens = self._index("gpu"), bare.split()
+        for place in range(1, len(tokens)):
+            head, tail = " ".join(tokens[:place]), " ".join(tokens[place:])
+            is_processor = next(series_of(without_memory(tail), self._root / "processors.jsonl"), None) is not None
+            meaning = self._of_processor("gpu", text, Reading(tail)) if is_processor else None
+            slug = None if any(map(index.knows, tokens[:place])) else index.exact(tail)
+            if meaning is None and slug is not None:
+                meaning = Meaning(slug, (taken_as(text, str(self._entries["gpu"][slug]["name"])),))
+            if meaning is not None:
+                return replace(meaning, notes=(*meaning.notes, *not_read(text, [head])))
         return None
 
     def _meaning_of(self, kind: str, text: str, readings: Sequence[Reading]) -> Meaning:
@@ -197,7 +211,7 @@ class Resolver:
         if kind == "gpu":
             counted = [reading for reading in readings if reading.count is not None]
             whole = [replace(reading, whole=True) for reading in (readings[0], *counted)]
-            named = [(find, readings[:1]) for find in (self._named, self._of_product, self._of_equals)]
+            named = [(self._named, readings[:1]), (self._of_product, readings), (self._of_equals, readings[:1])]
             named.append((self._found, readings))
             named += [(self._of_computer, whole), (self._of_processor, readings), (self._of_several, readings[:2])]
             held: _Ways = [(self._of_computer, [readings[0], *counted]), (self._of_target, readings[:1])]

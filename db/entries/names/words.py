@@ -39,6 +39,8 @@ _TAG_QUANT = re.compile(r"-(?:q\d\w*|fp16|bf16)$")
 _DEEPSEEK = re.compile(r"(?<![^\W_])ds(?=[\s_-]?[vr]\d)")
 #: "8*7b": experts and their size.
 _TIMES = re.compile(r"(?<=\d)\s?[*×]\s?(?=\d+(?:\.\d+)?b(?![^\W_]))")
+#: "M3U": short for Ultra.
+_ULTRA = re.compile(r"(?<![^\W_])(m\d)u(?![^\W_])")
 _VISION = re.compile(r"(?<=\d)v(?![^\W_])")
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
@@ -72,7 +74,7 @@ def words(kind: str, text: str) -> list[str]:
 def _words(kind: str, text: str) -> tuple[str, ...]:
     folded = _MARKS.sub(" ", unicodedata.normalize("NFKC", _MARKS.sub(" ", text)).casefold())
     if kind in ("gpu", "computer"):
-        tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(folded)]
+        tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(_ULTRA.sub(r"\1 ultra", folded))]
     else:
         named = _DEEPSEEK.sub("deepseek ", _LOW_LINE.sub(".", folded))
         spelled = _VERSION.sub("", _VISION.sub("vision", _TIMES.sub("x", named)))

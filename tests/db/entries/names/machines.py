@@ -177,7 +177,7 @@ a2-highgpu-1g | ~a100-sxm4-40-gb
 a3-highgpu-8g | ~h100-sxm5-80-gb*8
 g2-standard-4 | ~l4
 g4-standard-48 | ~rtx-pro-6000-blackwell-server-edition
-n1-standard-4 T4 | ?
+n1-standard-4 T4 | ~tesla-t4
 NC24ads A100 v4 | ~a100-pcie-80-gb
 Standard_NC24ads_A100_v4 | ~a100-pcie-80-gb
 NC4as_T4_v3 | ~tesla-t4
@@ -327,4 +327,13 @@ mac studio m2 | ~apple-m2-max-38c-96gb
 mac studio m2 64gb | ?
 mac mini m4pro 48gb | ~apple-m4-pro-20c-48gb
 m4 ipad | !
+Dell R730 with P40 | ~tesla-p40
+Tesla K80 24GB | ~tesla-k80*2
+2x Xeon 8480+ | ~cpu-ddr5-4800-8ch
+Pi 4B 8GB | ~raspberry-pi-4
+oracle bm.gpu.h100.8 | ~h100-sxm5-80-gb*8
+Mac Studio M3U 256GB | ~apple-m3-ultra-80c-256gb
+GMKtec EVO X2 96gb | ~strix-halo-8060s-96gb
+GMKtec EVO X2 256gb | ?
+Asus NUC 14 Pro Ultra 7 155H | ~cpu-ddr5-5600-2ch
 """

@@ -206,4 +206,8 @@ minimax 2.5 | ~minimax-m2.5
 gemma 3.5 | ?
 nous deephermes 8b | ~llama-3-8b
 unsloth qwen3 4b | qwen3-4b
+llama3.1:8b-text-q4_0 | llama-3.1-8b+q4-0
+magistral small 1.2 | ~magistral-small-24b
+jamba 1.7 mini | ~jamba-v0.1
+Phi-4-multimodal | !
 """
