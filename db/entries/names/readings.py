@@ -24,7 +24,6 @@ _MOST_PARTS = 5
 _QUANT_FORM = re.compile(
     r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$", re.I
 )
-_OWNER = re.compile(r"^[A-Za-z0-9.-]+_(?=[A-Za-z])")
 
 _TIMES = r"[x×*]"
 _COUNTS = {"single": 1, "dual": 2, "two": 2, "double": 2, "twin": 2, "pair of": 2, "triple": 3, "three": 3, "quad": 4,
@@ -134,7 +133,7 @@ def model_readings(text: str, quant_of: QuantOf) -> Iterator[Reading]:
     name = _FILE_END.sub("", path.rsplit("/", 1)[-1])
     whole = "/" in path or name != path.rsplit("/", 1)[-1]
     seen = {text}
-    for bare in dict.fromkeys((path if path.count("/") == 1 else name, name, _OWNER.sub("", name))):
+    for bare in dict.fromkeys((path if path.count("/") == 1 else name, name)):
         for reading in _peeled(bare, quant_of, mlx="mlx" in path.casefold(), whole=whole):
             if reading.name not in seen:
                 seen.add(reading.name)

@@ -151,6 +151,13 @@ class Resolver:
     def _titled(self, text: str, bare: str) -> Meaning | None:
         """The card in a title of a shop or the name of a computer, whose other words no accelerator has."""
         title, is_laptop = card_in_title(bare, self._index("gpu"))
+        head = bare.partition(title.partition(" ")[0])[0] if title else ""
+        if without_memory(title) != title and next(series_of(head, self._root / "processors.jsonl"), None) is not None:
+            # Of a card beside its processor, an amount that the card does not have is the system's.
+            meaning = self._index("gpu").find(without_memory(title), said=text)
+            if meaning is not None and not self._index("gpu").fits(title):
+                amounts = [token for token in title.split() if token not in without_memory(title).split()]
+                return replace(meaning, notes=(*meaning.notes, *not_read(text, [head.strip(), *amounts])))
         for name in (f"{title} laptop", title) if is_laptop and title else (title,):
             for reading in gpu_readings(name) if name else ():
                 try:

@@ -20,9 +20,10 @@ def card_in_title(text: str, gpus: NameIndex) -> tuple[str, bool]:
     """The words of an accelerator from its product line or number on, without those that no accelerator has, and whether
     the text tells of a laptop; empty where the text has no line or number."""
     tokens = text.split()
-    start = next((place for place, token in enumerate(tokens) if _is_line(token) and gpus.knows(token)), None)
-    if start is None:
+    starts = [place for place, token in enumerate(tokens) if _is_line(token) and gpus.knows(token)]
+    if not starts:
         return "", False
+    start = next((place for place in starts if not tokens[place].isdigit()), starts[0])
     count = tokens[:1] if start and _COUNT.fullmatch(tokens[0]) else []
     kept = [token for token in tokens[start:] if gpus.knows(token) or not _is_foreign(token)]
     if not gpus.fits(" ".join(kept)):

@@ -336,4 +336,7 @@ Mac Studio M3U 256GB | ~apple-m3-ultra-80c-256gb
 GMKtec EVO X2 96gb | ~strix-halo-8060s-96gb
 GMKtec EVO X2 256gb | ?
 Asus NUC 14 Pro Ultra 7 155H | ~cpu-ddr5-5600-2ch
+i9-13900K RTX 4090 64GB | ~rtx-4090
+i9-13900K RTX 4060 Ti 16GB | ~rtx-4060-ti-16-gb
+ryzen 5 3600 rtx 3060 32gb | ~rtx-3060-12-gb
 """
