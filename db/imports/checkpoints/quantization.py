@@ -141,10 +141,13 @@ def _bitsandbytes(stated: Mapping[str, Any]) -> CheckpointFormat:
 
 
 def _exllama(stated: Mapping[str, Any], method: str) -> CheckpointFormat:
+    """The catalog's nearest bits; those between them are the file's own."""
     bits = stated.get("bits")
-    if bits not in _EXL_BITS[method]:
+    if isinstance(bits, bool) or not isinstance(bits, int | float) or not 1 <= bits <= 8:
         return CheckpointFormat(method.upper(), None)
-    return CheckpointFormat(f"{method.upper()} {bits:g} bpw", f"{method}-{bits:g}bpw".replace(".", "-"))
+    nearest = min(_EXL_BITS[method], key=lambda known: abs(known - bits))
+    slug = f"{method}-{nearest:g}bpw".replace(".", "-")
+    return CheckpointFormat(f"{method.upper()} {bits:g} bpw", slug, bits=None if nearest == bits else float(bits))
 
 
 def _mixed(method: str, widths: Mapping[str, float]) -> CheckpointFormat:

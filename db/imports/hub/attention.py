@@ -92,7 +92,7 @@ _OUTPUT_BIASED = frozenset({
     "Apertus1p5ForConditionalGeneration", "BeamForCausalLM", "Cosmos3EdgeForConditionalGeneration", "DogeForCausalLM",
     "FlintForCausalLM", "Granite4VisionForConditionalGeneration", "GraniteDoclingForConditionalGeneration",
     "HunYuanVLForConditionalGeneration", "HYV4ForCausalLM", "LaraMiniForCausalLM", "Lfm3ForCausalLM",
-    "LongcatFlashForCausalLM", "Molmo2ForConditionalGeneration",
+    "LongcatFlashForCausalLM", "Molmo2ForConditionalGeneration", "AXK1ForCausalLM", "AXK2ForCausalLM",
 })  # fmt: skip
 
 

@@ -148,3 +148,13 @@ SHARED_NAMES: dict[tuple[str, str], str] = {
     ("ChatGLMForConditionalGeneration", "inner_hidden_size"): "ChatGLM1Model",
     ("RwkvForCausalLM", "rwkv5"): "Rwkv5ForCausalLM",
 }
+
+#: Model types beside the table of refused ones that generate no text token by token -> what they are.
+OTHER_KINDS: dict[str, str] = {
+    "Dream": "diffusion model", "bert-generation": "encoder-decoder model", "diffusion_gemma": "diffusion model",
+    "diffusion_gemma_text": "diffusion model", "dream": "diffusion model", "evolla": "protein model",
+    "llada": "diffusion model", "llada2_moe": "diffusion model", "llada_moe": "diffusion model", "moshi": "speech model",
+    "nemotron_labs_diffusion": "diffusion model", "pi0": "robot policy", "qwen3_5_mtp": "drafter of another model",
+    "qwen3_tts": "speech model", "sdar": "diffusion model", "sdar_moe": "diffusion model", "trocr": "encoder-decoder model",
+    "xlnet": "encoder",
+}  # fmt: skip

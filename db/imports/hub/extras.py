@@ -157,7 +157,7 @@ def _gated_norms(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tu
     hidden, layers, mla = facts["hidden_size"], facts["n_layers"], facts["attention"]["mla"]
     rank = needed(values, "gated_norm_rank", 1, _WIDTH)
     key = mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"]
-    wider = facts["n_heads"] * mla["q_lora_rank"] * (2 * (key + mla["v_head_dim"]) - key)
+    wider = facts["n_heads"] * needed(values, "q_lora_rank", 1, _WIDTH) * (2 * (key + mla["v_head_dim"]) - key)
     return [
         ("gates of the norms", 2 * rank * hidden * (layers + facts["mlp_pattern"].count("E"))),
         ("output gate and wider query projection", layers * wider),

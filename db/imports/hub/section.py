@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from db.imports.checkpoints.quantization import TEXT_SECTIONS
 from db.imports.errors import ImportFactsError
 from db.imports.hub.class_defaults import ConfigValues, table, type_of_class
-from db.imports.hub.class_names import MINICPM_V, MODEL_TYPES, OTHER_NAMES, SHARED_NAMES
+from db.imports.hub.class_names import MINICPM_V, MODEL_TYPES, OTHER_KINDS, OTHER_NAMES, SHARED_NAMES
 from db.imports.hub.families import FAMILIES, Family
 
 #: Heads other than that of a language model, by the end of a class's name.
@@ -25,6 +25,7 @@ _OTHER_HEADS = {
     "ForImageClassification": "image model",
     "ForRewardModel": "reward model",
     "AssistantForCausalLM": "drafter of another model",
+    "ForBlockDiffusion": "diffusion model",
 }
 #: Classes of one vision-language project that wrap a language model: ``LlavaQwen2ForCausalLM``.
 _WRAPPER = re.compile(r"(?:Llava|Mini_Gemini|Bunny|Cambrian|TinyLlava)(\w+)")
@@ -171,7 +172,7 @@ def _text(value: Any) -> str | None:
 
 
 def _require_decoder(name: str | None, model_type: str | None) -> None:
-    kind = table()["refused"].get(model_type)
+    kind = OTHER_KINDS.get(str(model_type), table()["refused"].get(model_type))
     if name is not None:
         kind = next((head for end, head in _OTHER_HEADS.items() if name.endswith(end)), kind)
         kind = None if name in FAMILIES else kind

@@ -140,6 +140,18 @@ def test_a_local_checkpoint_is_estimated_in_its_own_format(
     assert pairing.quants[pairing.chosen_quant].slug == quant
 
 
+def test_bits_between_those_of_the_catalog_are_the_files_own(tmp_path: Path) -> None:
+    files = []
+    for bits in (3, 3.25, 3.5):
+        stated = {"quantization_config": {"quant_method": "exl3", "bits": bits, "head_bits": 6}}
+        (tmp_path / "config.json").write_text(json.dumps(LLAMA | stated))
+        pairing = estimate_pairing(
+            CATALOG, Calibration.load(), str(tmp_path / "config.json"), "rtx-4090", None, "coding"
+        )
+        files.append(pairing.estimate(pairing.chosen_quant, 0).file_size_bytes)
+    assert files[1] == pytest.approx((files[0] + files[2]) / 2, rel=1e-6)
+
+
 def test_sixteen_bits_that_nothing_serves_are_quantized(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA))
     pairing = estimate_pairing(CATALOG, Calibration.load(), str(tmp_path / "config.json"), "rx-6700-xt", None, "coding")

@@ -298,6 +298,8 @@ def test_a_catalog_model_comes_out_of_its_own_keys(slug: str) -> None:
         ({"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper"}, "a speech model"),
         ({"architectures": ["LlamaForSequenceClassification"], "model_type": "llama"}, "a classifier"),
         ({"architectures": ["Gemma4AssistantForCausalLM"]}, "a drafter"),
+        ({"architectures": ["DiffusionGemmaForBlockDiffusion"], "model_type": "diffusion_gemma"}, "a diffusion model"),
+        ({"architectures": ["LLaDA2MoeModelLM"], "model_type": "llada2_moe"}, "a diffusion model"),
         ({"model_type": "gemma4_unified_assistant"}, "a drafter"),
     ],
 )

@@ -197,3 +197,9 @@ def test_layers_may_share_the_keys_of_the_one_before() -> None:
     assert caches[0].sum() == 2 * caches[1].sum() == 32 * 2 * 8 * 128
     saved = alone["params_exact_checkpoint"] - shared["params_exact_checkpoint"]
     assert saved == 16 * (2 * 4096 * 8 * 128 + 128)
+
+
+def test_a_gated_norm_without_a_query_rank_is_refused() -> None:
+    config = {"model_type": "axk2", "hidden_size": 256, "num_hidden_layers": 2, "vocab_size": 1000, "q_lora_rank": None}
+    with pytest.raises(ImportFactsError, match="q_lora_rank"):
+        facts_from_config(config)
