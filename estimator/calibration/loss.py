@@ -132,8 +132,9 @@ class LossTable:
     def nats(self, model: TrainedModel, quants: Sequence[Quant], bits: Floats | None = None) -> Floats:
         """Divergence of each quantization with the bits per weight of its whole file (None: typical ones), (Q,).
 
-        0 for 16 bits, and from the bits that the model was trained in. Within a format family, a type that is typically
-        narrower never loses less: noise of single types does not turn the order around.
+        0 for 16 bits, and from the bits that the model was trained in; a type of fewer whole bits loses although parts that
+        stay as they were trained give its file more. Within a format family, a type that is typically narrower never loses less:
+        noise of single types does not turn the order around.
         """
         known = self._forms(tuple(quants))
         bits = known.typical_bits if bits is None else np.asarray(bits, dtype=np.float64)
@@ -143,7 +144,8 @@ class LossTable:
         logs = (
             ((slope + known.slope)[:, None] * b + curvature * b * b + known.effects).max(axis=1) + level + known.level
         )
-        return np.where((bits >= model.native_bits) | np.isinf(known.effects[:, 0]), 0.0, np.exp(logs))
+        unharmed = (bits >= model.native_bits) & (known.typical_bits >= math.floor(model.native_bits))
+        return np.where(unharmed | np.isinf(known.effects[:, 0]), 0.0, np.exp(logs))
 
     def divergences(self, model: TrainedModel, quants: Sequence[tuple[Quant, float | None]]) -> list[Divergence]:
         """:meth:`nats` with intervals and evidence; None stands for typical bits."""

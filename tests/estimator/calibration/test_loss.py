@@ -93,6 +93,16 @@ def test_a_narrower_type_of_one_family_never_loses_less(
             assert nats == sorted(nats), (slug, family)
 
 
+def test_a_type_of_fewer_bits_than_the_weights_were_trained_in_loses(
+    table: LossTable, models: dict[str, ModelTraits], quants: dict[str, Quant]
+) -> None:
+    trained = models["gpt-oss-20b"]
+    file_bits = trained.native_bits + 0.2
+    assert table.divergence(trained, quants["mxfp4"], file_bits) == NO_LOSS
+    assert table.divergence(trained, quants["q4-k-m"], file_bits) == NO_LOSS
+    assert table.divergence(trained, quants["iq2-xxs"], file_bits).nats > 0
+
+
 @pytest.mark.parametrize("quant", ["q2-k", "q3-k-m", "q4-k-m", "q6-k", "q8-0", "iq2-xs", "mlx-4bit", "awq-int4"])
 def test_larger_models_lose_less(table: LossTable, quants: dict[str, Quant], quant: str) -> None:
     losses = [table.divergence(sized(size), quants[quant]).nats for size in (0.5, 1, 4, 14, 70, 400)]
