@@ -33,7 +33,7 @@ from estimator.quant_choice import (
     native_quants,
     needlessly_wide,
     rewritten,
-    unpaged,
+    unpaged_points,
 )
 from estimator.speed.coefficients import OF_SEVERAL, RANGES, SpeedCoefficients
 from estimator.speed.throughput import Pace, pace, speeds
@@ -281,21 +281,21 @@ def _recommended(
     native = native_quants(choices.quants, model.training.native_bits, lost)
     if native.any():
         eligible = eligible & ~rewritten(eligible, native[None, :, None], lost[None, :, None], axis=1)
-    is_unpaged, custom = _of_choices(choices)
-    charges = drawbacks(status == verdict.FITS_TIGHTLY, status == verdict.FITS_WITH_OFFLOAD, is_unpaged[:, :, None])
+    unpaged, custom = _of_choices(choices)
+    charges = drawbacks(status == verdict.FITS_TIGHTLY, status == verdict.FITS_WITH_OFFLOAD, unpaged[:, :, None])
     return best_quants(rating - charges, eligible, custom)
 
 
-def _of_choices(choices: EngineChoices) -> tuple[Flags, Floats]:
-    """Which pairs serve people without paged memory, and how customary each quant is; for as long as the choices are held."""
+def _of_choices(choices: EngineChoices) -> tuple[Floats, Floats]:
+    """Charge of pairs that serve people without paged memory, and how customary each quant is; kept as long as the choices."""
     known = _kept_choices.get(choices)
     if known is None:
         custom = np.array([customary(quant) for quant in choices.quants])
-        known = _kept_choices[choices] = unpaged(choices.quants, choices.gpus), custom
+        known = _kept_choices[choices] = unpaged_points(choices.quants, choices.gpus), custom
     return known
 
 
-_kept_choices: WeakKeyDictionary[EngineChoices, tuple[Flags, Floats]] = WeakKeyDictionary()
+_kept_choices: WeakKeyDictionary[EngineChoices, tuple[Floats, Floats]] = WeakKeyDictionary()
 
 
 def _columns(

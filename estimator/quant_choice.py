@@ -49,8 +49,9 @@ ALIKE_POINTS = 0.3
 TIGHT_POINTS = 2.0
 #: Cost of weights in host memory: other programs lack it, and their work slows the answers.
 OFFLOAD_POINTS = 1.0
-#: Cost of an engine without paged memory where people are served: each holds the longest context, and nothing is shared.
-UNPAGED_POINTS = 2.0
+#: Cost of an engine without paged memory where people are served: each holds the longest context, and nothing is shared;
+#: and what each doubling of the people adds, as the prompt of one stops the answers of all others.
+UNPAGED_POINTS, UNPAGED_POINTS_PER_DOUBLING = 4.0, 1.0
 #: Formats of such engines.
 _UNPAGED = (*GGUF_FORMATS, QuantFormat.MLX, QuantFormat.EXL2, QuantFormat.EXL3)
 #: Year from which accelerators of data centres are there to serve; older ones are bought used, for one user.
@@ -81,18 +82,19 @@ def broken(loss_points: Floats) -> Floats:
     return np.maximum(loss_points - BROKEN_POINTS, 0.0)
 
 
-def unpaged(quants: Sequence[Quant], devices: Sequence[Accelerator], users: int = 1) -> Flags:
-    """Quantizations of engines without paged memory, on devices that serve people, (devices, quants)."""
+def unpaged_points(quants: Sequence[Quant], devices: Sequence[Accelerator], users: int = 1) -> NDArray[np.float64]:
+    """Charge for engines without paged memory on devices that serve people, points, (devices, quants)."""
     serves = [
         users > 1 or (device.kind == "datacenter" and (device.generation_year or 0) >= _SERVES_FROM)
         for device in devices
     ]
-    return np.logical_and.outer(serves, [quant.format in _UNPAGED for quant in quants])
+    points = UNPAGED_POINTS + UNPAGED_POINTS_PER_DOUBLING * np.log2(users)
+    return np.asarray(np.multiply.outer(serves, [points * (quant.format in _UNPAGED) for quant in quants]))
 
 
-def drawbacks(tight: Floats, offloaded: Floats, is_unpaged: Floats) -> Floats:
-    """Charge for a full memory, for weights in host memory and for an engine that does not page, points."""
-    return TIGHT_POINTS * tight + OFFLOAD_POINTS * offloaded + UNPAGED_POINTS * is_unpaged
+def drawbacks(tight: Floats, offloaded: Floats, unpaged: Floats) -> Floats:
+    """Charge for a full memory, for weights in host memory and for an engine that does not page (``unpaged``), points."""
+    return TIGHT_POINTS * tight + OFFLOAD_POINTS * offloaded + unpaged
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: Floats, mode: OperatingMode) -> NDArray[np.float64]:

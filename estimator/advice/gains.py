@@ -17,7 +17,7 @@ from estimator.fit_facts import RUNNING, FitFacts, narrower_cache_type
 from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import WorthTable, worth_table
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import broken, charged, customary, drawbacks, unpaged
+from estimator.quant_choice import broken, charged, customary, drawbacks, unpaged_points
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Estimate, EstimateRequest, OperatingMode, Status, Workload, WorkloadKind
 from estimator.usability import Usability, answer_seconds, comfortable_seconds, is_usable, written_tokens
@@ -108,7 +108,7 @@ def drawback_points(request: EstimateRequest, estimate: Estimate) -> float:
         drawbacks(
             estimate.status is Status.FITS_TIGHTLY,
             estimate.status is Status.FITS_WITH_OFFLOAD,
-            unpaged([request.quant], [request.accelerator]).item(),
+            unpaged_points([request.quant], [request.accelerator]).item(),
         )
     )
 

@@ -20,7 +20,7 @@ from estimator.judgement.setups import Pace, Setups, most, usable_setups
 from estimator.judgement.worth import THINKING, WorthTable, worth_table
 from estimator.placement.demand import situation_of
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import customary, drawbacks, unpaged
+from estimator.quant_choice import customary, drawbacks, unpaged_points
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Ints
 from estimator.structure.checkpoints import is_offered
@@ -196,7 +196,7 @@ class OfferJudge:
             drawback_points=drawbacks(
                 status == verdict.FITS_TIGHTLY,
                 status == verdict.FITS_WITH_OFFLOAD,
-                unpaged(self.quants, [device for device, _ in machines], self.streams),
+                unpaged_points(self.quants, [device for device, _ in machines], self.streams),
             ),
         )
         return _Laid(m, block, pace, at)

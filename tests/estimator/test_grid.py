@@ -22,7 +22,7 @@ from estimator.fleet import Overrides
 from estimator.grid import FitBlock, evaluate_block, outline, to_choose
 from estimator.placement.demand import situation_of
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import ALIKE_POINTS, BROKEN_POINTS, CHARGES, customary, drawbacks, unpaged
+from estimator.quant_choice import ALIKE_POINTS, BROKEN_POINTS, CHARGES, customary, drawbacks, unpaged_points
 from estimator.types import (
     STATUSES,
     Accelerator,
@@ -151,7 +151,7 @@ def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload, thinking: fl
     seconds = wait / 1000 + (use.answer_tokens + thinking * use.thinking_tokens) / float(block.decode_tok_s[g, q, s])
     doublings = math.log2(seconds / comfortable_seconds(use))
     charge = CHARGES[OperatingMode.BALANCED]
-    status, plain = block.status[g, q, s], unpaged([QUANTS[q]], [GPUS[g]]).item()
+    status, plain = block.status[g, q, s], unpaged_points([QUANTS[q]], [GPUS[g]]).item()
     work = drawbacks(status == FITS_TIGHTLY, status == verdict.FITS_WITH_OFFLOAD, plain)
     lost = float(points_lost(left))
     lost += max(lost - BROKEN_POINTS, 0.0)

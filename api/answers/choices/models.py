@@ -27,7 +27,7 @@ from estimator.judgement.worth import worth_table
 from estimator.placement.demand import situation_of
 from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_sums import model_tables
-from estimator.quant_choice import CHARGES, drawbacks, unpaged
+from estimator.quant_choice import CHARGES, drawbacks, unpaged_points
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import is_offered
 from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
@@ -329,6 +329,6 @@ def _pace(laid: Sequence[_Laid], quants: Sequence[Quant], question: Question) ->
         drawback_points=drawbacks(
             status == verdict.FITS_TIGHTLY,
             status == verdict.FITS_WITH_OFFLOAD,
-            unpaged(quants, question.machine.devices, question.streams).all(axis=0),
+            unpaged_points(quants, question.machine.devices, question.streams).min(axis=0),
         ),
     )

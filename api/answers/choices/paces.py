@@ -29,7 +29,7 @@ from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation, situati
 from estimator.placement.engines import named_architecture
 from estimator.placement.layer_sums import model_tables
 from estimator.placement.whole import LeastWholeLoads
-from estimator.quant_choice import drawbacks, unpaged
+from estimator.quant_choice import drawbacks, unpaged_points
 from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
 from estimator.speed.work import DecodeWork
 from estimator.structure.architecture import ModelArchitecture
@@ -174,7 +174,7 @@ class Paces:
             later_ms = np.where(pace.decode_tok_s > 0, 1e3 / speeds - 1e3 / pace.decode_tok_s, 0.0)
         most = replace(
             pace, runs=holds, decode_tok_s=speeds, ttft_ms=np.where(pace.ttft_ms > 0, pace.ttft_ms + later_ms, 0.0),
-            drawback_points=drawbacks(tight, np.False_, unpaged(self.quants, [gpu.accelerator], users)),
+            drawback_points=drawbacks(tight, np.False_, unpaged_points(self.quants, [gpu.accelerator], users)),
         )  # fmt: skip
         return replace(alone, pace=most, whole=holds)
 
@@ -283,7 +283,7 @@ class Paces:
                 drawback_points=drawbacks(
                     status == verdict.FITS_TIGHTLY,
                     status == verdict.FITS_WITH_OFFLOAD,
-                    unpaged(self.quants, devices, users),
+                    unpaged_points(self.quants, devices, users),
                 ),
             ),
             whole=runs & (status <= verdict.FITS_TIGHTLY),

@@ -19,7 +19,7 @@ from estimator.judgement.choice import frontier
 from estimator.judgement.setups import Pace, Setups, usable_setups
 from estimator.judgement.worth import worth_table
 from estimator.placement.hosts import host_for
-from estimator.quant_choice import customary, drawbacks, unpaged
+from estimator.quant_choice import customary, drawbacks, unpaged_points
 from estimator.structure.checkpoints import is_offered
 from estimator.types import OperatingMode, Quant, Workload
 
@@ -61,7 +61,7 @@ def broken_rules(catalog: Catalog, calibration: Calibration) -> Broken:
         np.array([[is_offered(quant, model) for quant in quants] for model in models]),
     )
     counted = Broken()
-    for question in _judged(fits, [traits[slug] for slug in slugs], quants, workloads, unpaged(quants, devices)):
+    for question in _judged(fits, [traits[slug] for slug in slugs], quants, workloads, unpaged_points(quants, devices)):
         counted = counted.plus(_count(*question))
     return counted
 
@@ -94,9 +94,9 @@ def _judged(
     traits: Sequence[ModelTraits],
     quants: Sequence[Quant],
     workloads: Sequence[Workload],
-    is_unpaged: NDArray[np.bool_],
+    unpaged: NDArray[np.float64],
 ) -> Iterator[tuple[Setups, NDArray[np.int64], Pace, Workload]]:
-    """Setups of every machine and workload, and the chosen ones; ``is_unpaged`` (accelerators, quants)."""
+    """Setups of every machine and workload, and the chosen ones; ``unpaged`` (accelerators, quants)."""
     custom, recency = np.array([customary(quant) for quant in quants]), np.array([model.released for model in traits])
     for s, workload in enumerate(workloads):
         table = worth_table(workload.kind, traits, quants, fits.bits)
@@ -105,7 +105,7 @@ def _judged(
             tight, offloaded = (
                 fits.status[:, g, :, s] == status for status in (verdict.FITS_TIGHTLY, verdict.FITS_WITH_OFFLOAD)
             )
-            charges = drawbacks(tight, offloaded, is_unpaged[g])
+            charges = drawbacks(tight, offloaded, unpaged[g])
             pace = Pace(fits.runs[:, g, :, s], tight, decode, wait, fits.bits, charges)
             setups = usable_setups(table, pace, workload, OperatingMode.BALANCED)
             yield setups, setups.best(recency, custom), pace, workload

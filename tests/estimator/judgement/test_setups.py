@@ -16,9 +16,10 @@ from estimator.quant_choice import (
     OFFLOAD_POINTS,
     TIGHT_POINTS,
     UNPAGED_POINTS,
+    UNPAGED_POINTS_PER_DOUBLING,
     customary,
     drawbacks,
-    unpaged,
+    unpaged_points,
 )
 from estimator.types import OperatingMode, WorkloadKind
 from estimator.usability import written_tokens
@@ -97,7 +98,7 @@ def test_a_full_memory_weights_on_the_host_and_an_engine_without_pages_are_charg
     pace = random_pace(np.random.default_rng(4))
     workload = WORKLOADS[WorkloadKind.CHAT]
 
-    def ratings(*drawback: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    def ratings(*drawback: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         points = np.full(pace.tight.shape, drawbacks(*drawback))
         charged = replace(pace, drawback_points=points)
         return usable_setups(WORTHS[workload.kind], charged, workload, OperatingMode.BALANCED).rating
@@ -105,7 +106,7 @@ def test_a_full_memory_weights_on_the_host_and_an_engine_without_pages_are_charg
     free = ratings(False, False, False)
     assert free - ratings(True, False, False) == pytest.approx(TIGHT_POINTS)
     assert free - ratings(False, True, False) == pytest.approx(OFFLOAD_POINTS)
-    assert free - ratings(False, False, True) == pytest.approx(UNPAGED_POINTS)
+    assert free - ratings(False, False, 2.5) == pytest.approx(2.5)
 
 
 def test_pages_matter_where_people_are_served() -> None:
@@ -113,9 +114,11 @@ def test_pages_matter_where_people_are_served() -> None:
         specs.quant(CATALOG.quants[slug]) for slug in ("q4-k-m", "mlx-4bit", "fp8", "awq-int4", "bf16-safetensors")
     ]
     devices = [specs.accelerator(CATALOG.gpus[slug]) for slug in ("h100-sxm5-80-gb", "tesla-p40", "rtx-4090")]
-    plain = [True, True, False, False, False]
-    assert unpaged(quants, devices).tolist() == [plain, [False] * 5, [False] * 5]
-    assert unpaged(quants, devices, users=4).tolist() == [plain] * 3
+    plain = np.array([1.0, 1.0, 0.0, 0.0, 0.0])
+    assert unpaged_points(quants, devices) == pytest.approx(UNPAGED_POINTS * np.array([plain, 0 * plain, 0 * plain]))
+    four, eight = (unpaged_points(quants, devices, users=users) for users in (4, 8))
+    assert four == pytest.approx((UNPAGED_POINTS + 2 * UNPAGED_POINTS_PER_DOUBLING) * np.array([plain] * 3))
+    assert (eight > four)[:, :2].all()
 
 
 def test_of_setups_that_are_rated_alike_the_customary_one_is_taken() -> None:
