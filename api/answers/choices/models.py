@@ -83,10 +83,15 @@ class Wanted:
         """Whether a model passes; base models only when they are asked for."""
         return (
             (self.kind or ModelKind.CHAT) in kinds_of(entry, traits)
-            and (self.family is None or entry["family"].casefold() == self.family.casefold())
-            and (self.license is None or (entry["license"] or "").casefold() == self.license.casefold())
+            and (self.family is None or _letters(entry["family"]) == _letters(self.family))
+            and (self.license is None or _letters(entry["license"] or "") == _letters(self.license))
             and (self.released_from is None or (entry["release_date"] or "") >= self.released_from)
         )
+
+
+def _letters(name: str) -> str:
+    """Letters and digits of a name, which are what its spellings share: ``Gemma 4``, ``gemma-4``."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,10 @@ def _print_table(question: Question, choice: Choice) -> None:
     console = Console()
     console = console if console.is_terminal else Console(width=180)
     if choice.pick is None:
-        console.print(f"{question.machine.name}: no model of the catalog is usable for {question.workload.name}.")
+        filters = "" if question.wanted == Wanted() else " that passes the filters"
+        console.print(
+            f"{question.machine.name}: no model of the catalog{filters} is usable for {question.workload.name}."
+        )
         return
     shown = Table(box=None, pad_edge=False)
     for name in ("", "Model", "Quantization", "Engine"):
@@ -148,7 +151,8 @@ def _print_table(question: Question, choice: Choice) -> None:
             seconds_text(judgement.answer_s),
             judgement.reason,
         )
-    console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}")
+    users = "" if question.users is None else f", {question.users} users at once"
+    console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}{users}")
     console.print(shown)
     console.print(
         f"{pick_text(choice)}Worth: points of capability that the loss leaves, with an interval of 80 %; ° inherited from "

@@ -54,6 +54,12 @@ def test_filters_take_what_was_asked_for() -> None:
     for kind, is_mixture in ((ModelKind.MIXTURE_OF_EXPERTS, True), (ModelKind.DENSE, False)):
         entries = choice(gpu, "coding", mode, 20, Wanted(kind=kind)).entries
         assert {bool((entry.model.get("moe") or {}).get("n_experts")) for entry in entries} == {is_mixture}
+    by_slug, by_name = (
+        choice(gpu, "chat", mode, 3, Wanted(family=family)).entries for family in ("gemma-4", "Gemma 4")
+    )
+    assert by_slug == by_name
+    assert {entry.model["family"] for entry in by_slug} == {"Gemma 4"}
+    assert not choice(gpu, "chat", mode, 3, Wanted(family="Gemma 44")).entries
     new = choice(gpu, "chat", mode, 5, Wanted(license="apache-2.0", released_from="2026-01")).entries
     assert new
     for entry in new:
