@@ -35,7 +35,7 @@ NO_GGUF = frozenset(
         "BailingMoeLinearV2ForCausalLM", "ChatGLM1Model", "CohereCompassForCausalLM", "Ernie4_5_VLMoeForConditionalGeneration",
         "HunYuanForCausalLM", "HyperCLOVAXForCausalLM", "MiniCPMSALAForCausalLM", "MiniMaxM1ForCausalLM",
         "MiniMaxText01ForCausalLM", "RecurrentGemmaForCausalLM", "Rwkv5ForCausalLM", "SarvamMLAForCausalLM",
-        "Step3TextForCausalLM", "TelechatForCausalLM",
+        "Step3TextForCausalLM", "TelechatForCausalLM", "Zamba2ForCausalLM", "ZambaForCausalLM",
     }
 )  # fmt: skip
 #: Not in llama.cpp's list of architectures; Ollama runs both with code of its own.

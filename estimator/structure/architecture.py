@@ -118,6 +118,7 @@ class ModelArchitecture:
     ``has_original`` says that the repository of the model itself is known, ``checkpoints`` are the slugs of the
     quantizations that have a known one of their own. ``cached_latent`` is None where latent attention is run as a plain
     one, whose cache holds the keys and values of every head. ``published_files`` have sizes that no recipe tells.
+    ``shares_attention``: the weights of attention are few blocks that serve many layers, among ``extras``.
     ``query_rank`` is the width between two projections of the queries of plain attention (arXiv:2507.19427), else 0.
     """
 
@@ -138,6 +139,7 @@ class ModelArchitecture:
     gated_mlp: bool
     mlp_bias: bool
     query_rank: int
+    shares_attention: bool
     qkv_bias: bool
     output_bias: bool
     qk_norm: str
@@ -201,7 +203,6 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
             f"has {len(mlp_pattern)}; each must have one letter a layer."
         )
     counts, mtp = facts.get("params_computed") or {}, facts.get("mtp") or {}
-    experts = _experts(slug, facts) if "E" in mlp_pattern else None
     layers = tuple(_layer(slug, facts, index) for index in range(n_layers))
     return ModelArchitecture(
         slug=slug,
@@ -214,9 +215,10 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         layers=layers,
         **_mixers(slug, facts, attention),
         short_conv_kernel=int((attention.get("short_conv") or {}).get("kernel") or 0),
-        experts=experts,
+        experts=_experts(slug, facts) if "E" in mlp_pattern else None,
         gated_mlp=bool((facts.get("mlp") or {}).get("gated", True)),
         mlp_bias=bool((facts.get("mlp") or {}).get("bias", False)),
+        shares_attention=bool(attention.get("shares_weights")),
         query_rank=int(attention.get("query_rank") or 0),
         qkv_bias=bool(attention.get("qkv_bias")),
         output_bias=bool(attention.get("o_bias")),

@@ -110,7 +110,7 @@ def _layer_tensors(model: ModelArchitecture, layer: Layer, index: int, norm: int
         yield _matrix(TensorClass.OTHER, index, model.hidden, 3 * model.hidden)
         yield _kept(index, model.hidden * model.short_conv_kernel)
         yield _matrix(TensorClass.OTHER, index, model.hidden, model.hidden)
-    elif layer.has_attention or mixer is Mixer.CROSS:
+    elif (layer.has_attention or mixer is Mixer.CROSS) and not model.shares_attention:
         if model.compress_ratios:
             yield from _compressed(model, layer, index)
         elif model.latent is not None:

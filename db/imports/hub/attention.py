@@ -38,6 +38,8 @@ def attention(
         "output_gate": family.output_gate,
         "sinks": family.sinks,
     }
+    if name.startswith("Zamba"):
+        facts["shares_weights"] = True
     if values.get("use_attention_gate") is False or values.get("attn_use_output_gate") is False:
         facts["output_gate"] = None
     if values.get("mla_use_output_gate") is True:
@@ -102,6 +104,8 @@ def head_dims(values: Mapping[str, Any], facts: Mapping[str, Any], has_attention
     if mla:
         return mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"], mla["v_head_dim"]
     key_dim = whole(values, "head_dim", 1, _WIDTH)
+    if facts["attention"].get("shares_weights"):
+        key_dim = 2 * facts["hidden_size"] // facts["n_heads"]
     if key_dim is None:
         if not has_attention:
             return 0, 0

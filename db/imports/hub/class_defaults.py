@@ -51,7 +51,8 @@ COMMON_NAMES: dict[str, str] = {
     "num_expert_group": "n_group",
     "mamba_d_state": "ssm_state_size", "state_size": "ssm_state_size",
     "mamba_d_conv": "conv_kernel", "sconv_kernel_size": "conv_kernel_size", "mamba_n_groups": "n_groups",
-    "mamba_n_heads": "mamba_num_heads", "mamba_d_head": "mamba_head_dim",
+    "mamba_n_heads": "mamba_num_heads", "n_mamba_heads": "mamba_num_heads", "mamba_headdim": "mamba_head_dim",
+    "mamba_ngroups": "n_groups", "mamba_d_head": "mamba_head_dim",
     "mamba_dt_rank": "time_step_rank", "mamba_expand": "expand",
 }  # fmt: skip
 #: The key of the context, which training and serving state in different lengths.
@@ -93,7 +94,11 @@ class ConfigValues(Mapping[str, Any]):
             key: value for key, value in own.items() if COMMON_NAMES.get(key, key) == CONTEXT and type(value) is int
         }
         known = entry.get("defaults", {})
-        self.own = _renamed({key: value for key, value in own.items() if not known or _is_of_class(key, known)})
+        own = {key: value for key, value in own.items() if not known or _is_of_class(key, known)}
+        if "attention_head_dim" in own:
+            # Zamba states a width of channels that its attention over two inputs side by side does not have.
+            own.pop("kv_channels", None)
+        self.own = _renamed(own)
         defaults = _renamed(known)
         # A configuration that names no type must give the sizes that tell one model of a class from another.
         self._defaults = {key: value for key, value in defaults.items() if type_is_stated or key not in ESSENTIAL}

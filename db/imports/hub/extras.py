@@ -34,6 +34,8 @@ def extra_parameters(
     elif name == "LongcatFlashForCausalLM":
         idle = whole(values, "zero_expert_num", 0, _HEADS, 0) or 0
         extras.append(("router rows of the idle experts", facts["mlp_pattern"].count("E") * idle * (hidden + 1)))
+    elif name.startswith("Zamba"):
+        extras += _shared_blocks(values, facts, has_adapters=name == "Zamba2ForCausalLM")
     elif name.startswith("Molmo"):
         extras.append(("added vocabulary", (whole(values, "additional_vocab_size", 0, _WIDTH, 128) or 0) * hidden))
     elif name == "YuanForCausalLM":
@@ -62,6 +64,29 @@ def extra_parameters(
     if name.startswith(("Gemma3n", "Gemma4")):
         extra = _per_layer_embeddings(values, layers, hidden) + extra
     return extra
+
+
+def _shared_blocks(values: Mapping[str, Any], facts: Mapping[str, Any], *, has_adapters: bool) -> list[tuple[str, int]]:
+    """Transformer blocks of Zamba, which read hidden state and embedding side by side and serve every hybrid layer; each
+    layer has a projection of its own, and in Zamba 2 a low-rank part (``modeling_zamba2`` of transformers)."""
+    hidden, width, hybrid = (
+        facts["hidden_size"],
+        facts["intermediate_size"],
+        facts["attention"]["layer_pattern"].count("P"),
+    )
+    inner = facts["n_heads"] * facts["head_dim_k"]
+    if values.get("attention_hidden_size") not in (None, 2 * hidden):
+        raise ImportFactsError(f"'attention_hidden_size' must be {2 * hidden}", "attention_hidden_size")
+    blocks = whole(values, "num_mem_blocks", 1, 64, 1) or 1
+    block = 7 * hidden * inner + 3 * hidden * width + 3 * hidden
+    extras = [("shared transformer blocks", blocks * block), ("projections of the shared blocks", hybrid * hidden**2)]
+    if has_adapters:
+        rank = needed(values, "adapter_rank", 1, _WIDTH)
+        low_rank = rank * (hidden + 2 * width)
+        if values.get("use_shared_attention_adapter") is True:
+            low_rank += 3 * rank * (2 * hidden + inner)
+        extras.append(("adapters of the shared blocks", hybrid * low_rank))
+    return extras
 
 
 def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:

@@ -294,6 +294,8 @@ FAMILIES: dict[str, Family] = {
     "Xing4_0ForCausalLM": _LATENT,
     "YoutuForCausalLM": Family(mla=True),
     "YuanForCausalLM": Family(tied=True),
+    "Zamba2ForCausalLM": Family(norms=1, state_space=2, tied=True),
+    "ZambaForCausalLM": Family(norms=1, state_space=1, tied=True),
     "Step3p5ForCausalLM": _STEP,
     "Step3p7FlashForCausalLM": _STEP,
 }  # fmt: skip

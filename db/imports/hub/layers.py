@@ -37,7 +37,7 @@ _LETTERS = {
 #: A block of Nemotron-H has one part: letters of ``hybrid_override_pattern`` and words of ``layers_block_type``.
 _BLOCKS = {
     "M": "MN", "*": "FN", "-": "ND", "E": "NE", "mamba": "MN", "attention": "FN", "mlp": "ND", "moe": "NE",
-    "linear_attention": "MN", "full_attention": "FN",
+    "linear_attention": "MN", "full_attention": "FN", "hybrid": "PN",
 }  # fmt: skip
 
 

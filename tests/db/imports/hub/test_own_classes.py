@@ -1,4 +1,4 @@
-"""Classes whose modelling code lies in their repositories and not in the transformers library."""
+"""Classes with parts of their own, most of them of code that lies in their repositories."""
 
 from __future__ import annotations
 
@@ -149,6 +149,16 @@ CHECKPOINTS: dict[str, tuple[dict[str, Any], int, int, int]] = {
         {**_WIDE, "architectures": ["ChatGLMModel"], "model_type": "chatglm", "num_layers": 28, "num_hidden_layers": 28,
          "inner_hidden_size": 16384, "position_encoding_2d": True, "vocab_size": 150528},
         28 * (12 * 4096**2 + 13 * 4096) + 2 * 150528 * 4096 + 2 * 4096, 28 * 2 * 4096, 0,
+    ),
+    "Zamba2 2.7B": (
+        {
+            "model_type": "zamba2", "hidden_size": 2560, "num_hidden_layers": 54, "num_attention_heads": 32,
+            "num_key_value_heads": 32, "attention_head_dim": 160, "kv_channels": 80, "intermediate_size": 10240,
+            "vocab_size": 32000, "n_mamba_heads": 80, "mamba_headdim": 64, "mamba_d_state": 64, "mamba_ngroups": 1,
+            "num_mem_blocks": 2, "adapter_rank": 128,
+            "layers_block_type": ["hybrid" if layer in (6, 12, 18, 24, 30, 36, 42, 47, 51) else "mamba" for layer in range(54)],
+        },
+        2_662_214_560, 9 * 2 * 32 * 160, 54 * 4 * (3 * (5120 + 2 * 64) + 64 * 5120),
     ),
     "Step 3": (
         {
