@@ -6,11 +6,11 @@ Plain objects from the catalog files alone. A question without an answer raises 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from api.answers.choices.machine import Machine, host_with, machine_of, meant, resolved
-from api.answers.choices.models import Question, Recommended, recommended_models
+from api.answers.choices.models import Question, Recommended, best_quant, rating_of, recommended_models
 from api.answers.choices.plans import plan_of
 from api.answers.pairing import Pairing, estimate_pairing
 from api.answers.questions import Answer, Answerer
@@ -27,8 +27,6 @@ from estimator.types import Estimate, OperatingMode, Speed
 
 #: Most models and machines of a comparison.
 MOST_COMPARED = 5
-#: Points of the score that make no difference to a person.
-SAME_SCORE = 2.0
 MOST_LISTED = 20
 _MOST_SOURCES = 4
 _SOURCE_CHARACTERS = 200
@@ -63,10 +61,10 @@ class Answers:
         return {"matches": rows[:limit], "matching": len(rows)} | self._cited(())
 
     def fit(self, model: str, gpu: str, quant: str | None, workload: str) -> dict[str, Any]:
-        """One model on one accelerator, in a quantization or in the best one."""
-        pairing = self._pairing(model, gpu, quant, workload)
-        answer = self._estimate_json(pairing.facts) | {"notes": list(pairing.notes)}
-        return answer | self._cited(self._entries_of(pairing))
+        """One model on a machine of one accelerator or several equal ones, in a quantization or in the best one."""
+        setup = self._setup(model, gpu, quant, workload)
+        answer = self._estimate_json(setup.facts) | {"notes": list(setup.notes)}
+        return answer | self._cited(self._entries_of(setup))
 
     def recommend(
         self,
@@ -94,29 +92,33 @@ class Answers:
         } | self._cited(known)
 
     def compare(self, models: Sequence[str], gpus: Sequence[str], workload: str) -> dict[str, Any]:
-        """Every model on every accelerator, with the best accelerator of each model and the reason."""
+        """Every model on every accelerator, with the best usable accelerator of each model and the reason."""
         for name, texts in (("models", models), ("gpus", gpus)):
             if not 1 <= len(texts) <= MOST_COMPARED:
                 raise QuestionError(
                     ErrorCode.LIMIT_EXCEEDED, f"{name} has {len(texts)} names; 1 to {MOST_COMPARED} are compared", name
                 )
         cells, winners, entries = [], [], []
+        use = specs.workload(self._catalog.workloads[resolved(self._catalog, "workload", workload)])
         for model in models:
-            own: list[tuple[Pairing, dict[str, Any]]] = []
+            rated = []
             for gpu in gpus:
                 try:
-                    pairing = self._pairing(model, gpu, None, workload)
+                    setup = self._setup(model, gpu, None, workload)
                 except QuestionError as error:
                     if error.code is not ErrorCode.UNSUPPORTED:
                         raise
                     cells.append({"model": model, "gpu": gpu, "status": "UNSUPPORTED", "reason": str(error)})
                     continue
-                own.append((pairing, _cell(pairing)))
-                entries += self._entries_of(pairing)
-            cells += [cell for _, cell in own]
-            running = [cell for _, cell in own if cell["decode_tok_s"] is not None]
-            if running:
-                winners.append(_best(running))
+                cells.append(_cell(setup))
+                entries += self._entries_of(setup)
+                question = Question(machine_of(self._catalog, [gpu], 1), use, OperatingMode.BALANCED)
+                side = (setup.model_slug, setup.facts.quant.slug)
+                rating = rating_of(self._catalog, self._calibration, question, side)
+                if rating is not None:
+                    rated.append((rating, cells[-1]))
+            if rated:
+                winners.append(_best(rated))
         return {"workload": workload, "cells": cells, "best_gpu_of_each_model": winners} | self._cited(entries)
 
     def what_if(self, question: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,12 +137,22 @@ class Answers:
             "decode_ratio": None if ratio is None else round(ratio, 3),
             "memory_change_bytes": second["memory_bytes"] - first["memory_bytes"],
             "notes": list(after.notes),
-        } | self._cited(self._entries_of_answer(after))
+        } | self._cited(self._entries_of(after))
 
-    def _pairing(self, model: str, gpu: str, quant: str | None, workload: str) -> Pairing:
+    def _setup(self, model: str, gpu: str, quant: str | None, workload: str) -> Pairing | Answer:
+        """A model on as many accelerators as ``gpu`` names, in a quantization or in the best one."""
         # A name alone: no file of the server's machine is read for an agent.
         meaning = meant(self._catalog, "model", model)
-        return estimate_pairing(self._catalog, self._calibration, meaning.slug, gpu, quant or meaning.quant, workload)
+        quant = quant or meaning.quant
+        one = partial(estimate_pairing, self._catalog, self._calibration, meaning.slug, gpu, quant, workload)
+        if (meant(self._catalog, "gpu", gpu).count or 1) == 1:
+            return one()
+        if quant is None:
+            machine = machine_of(self._catalog, [gpu], 1)
+            use = specs.workload(self._catalog.workloads[resolved(self._catalog, "workload", workload)])
+            best = best_quant(self._catalog, self._calibration, meaning.slug, machine, use)
+            quant = best or one().facts.quant.slug
+        return self._answerer.answer({"model": meaning.slug, "gpu": gpu, "quant": quant, "workload": workload})
 
     def _machine(self, gpus: Sequence[str], host_memory_gb: float | None) -> tuple[Machine, tuple[str, ...]]:
         if gpus:
@@ -176,12 +188,8 @@ class Answers:
             "command": None if command is None else {"tool": command.tool.value, "text": command.text},
         }
 
-    def _entries_of(self, pairing: Pairing) -> list[Entry]:
-        gpu = self._catalog.gpus[pairing.gpu_slug]
-        return [gpu] if pairing.entry is None else [dict(pairing.entry), gpu]
-
-    def _entries_of_answer(self, answer: Answer) -> list[Entry]:
-        entries = (self._catalog.models.get(answer.model_slug), self._catalog.gpus.get(answer.gpu_slug))
+    def _entries_of(self, setup: Pairing | Answer) -> list[Entry]:
+        entries = (self._catalog.models.get(setup.model_slug), self._catalog.gpus.get(setup.gpu_slug))
         return [entry for entry in entries if entry is not None]
 
     def _cited(self, entries: Iterable[Entry]) -> dict[str, Any]:
@@ -216,20 +224,22 @@ def _facts(kind: str, entry: Entry) -> dict[str, Any]:
     return {key: entry[key] for key in keys if entry.get(key) is not None}
 
 
-def _best(cells: list[dict[str, Any]]) -> dict[str, Any]:
-    """The fastest of the setups whose score nobody can tell from the highest, with the reason."""
-    highest = max(cell["score"] for cell in cells)
-    best = max(
-        (cell for cell in cells if cell["score"] >= highest - SAME_SCORE), key=lambda cell: float(cell["decode_tok_s"])
-    )
-    reason = f"the fastest of those with the best score: {best['score']:g} of 100, at {best['decode_tok_s']:g} tok/s"
-    return {"model": best["model"], "gpu": best["gpu"], "reason": reason}
+def _best(rated: list[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
+    """The setup with the highest rating, with the reason."""
+    _, best = max(rated, key=lambda setup: setup[0])
+    reason = f"the best answers for their time: {best['quant']} at {best['decode_tok_s']:g} tok/s"
+    return {"model": best["model"], "gpu": best["gpu"], "gpu_count": best["gpu_count"], "reason": reason}
 
 
-def _cell(pairing: Pairing) -> dict[str, Any]:
-    chosen = pairing.chosen
-    quant = pairing.quants[pairing.chosen_quant].slug
-    return {"model": pairing.model_slug, "gpu": pairing.gpu_slug, "quant": quant, **_figures(chosen)}
+def _cell(setup: Pairing | Answer) -> dict[str, Any]:
+    facts = setup.facts
+    return {
+        "model": setup.model_slug,
+        "gpu": setup.gpu_slug,
+        "gpu_count": facts.request.gpu_count,
+        "quant": facts.quant.slug,
+        **_figures(facts.estimate),
+    }
 
 
 def _figures(estimate: Estimate) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from itertools import product
 from typing import TypeAlias, TypeVar
 
 from api.answers.choices.machine import Machine
-from api.answers.choices.models import Question as MachineQuestion
-from api.answers.choices.models import preferred
+from api.answers.choices.models import best_quant
 from api.answers.questions import answerer_of
 from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
@@ -23,7 +22,7 @@ from db.fits.cells import AnyCell, AnyLoad, AnySpeed
 from db.fits.layout import SLOTS
 from db.fits.packing import shown
 from estimator.fit_facts import RUNNING, FitFacts
-from estimator.types import Estimate, OperatingMode, WorkloadKind
+from estimator.types import Estimate, WorkloadKind
 
 R = TypeVar("R")
 #: Dollars of the measure of value.
@@ -223,15 +222,18 @@ async def _compute(reads: FitReads, column: Column, workload: WorkloadKind) -> N
 
 def _plan(reads: FitReads, columns: Sequence[Column], question: Question) -> None:
     """Answer the columns that no run computes."""
-    answerer = reads.view.derived(answerer_of)
+    view = reads.view
+    answerer = view.derived(answerer_of)
+    workload = next(record.spec for record in view.workloads if record.spec.kind is question.workload)
     for column in columns:
         column.cell = None
         if column.model is None or column.gpu is None or column.quant is None:
             continue
         if column.gpu_count > 1 and not question.quants:
-            best = _best_quant(reads.view, column.model, column.gpu, column.gpu_count, question.workload)
+            machine = Machine((column.gpu.accelerator,) * column.gpu_count, view.host_of(column.gpu))
+            best = best_quant(view.catalog, view.calibration, column.model.slug, machine, workload)
             # The choice for one of them stands where there is no better one.
-            column.quant = column.quant if best is None else reads.view.quant(best)
+            column.quant = column.quant if best is None else view.quant(best)
         asked = {
             "model": column.model.slug,
             "gpu": column.gpu.slug,
@@ -245,18 +247,6 @@ def _plan(reads: FitReads, columns: Sequence[Column], question: Question) -> Non
             column.plan = answerer.answer(asked).facts
         except ApiError as error:
             column.error = error
-
-
-def _best_quant(
-    view: CatalogView, model: ModelRecord, gpu: GpuRecord, count: int, workload: WorkloadKind
-) -> str | None:
-    """Slug of the quantization to take on several accelerators; None where none comes near a usable speed."""
-    machine = Machine((gpu.accelerator,) * count, view.host_of(gpu))
-    use = next(record.spec for record in view.workloads if record.spec.kind is workload)
-    asked = MachineQuestion(machine, use, OperatingMode.BALANCED)
-    sides = [(model.slug, quant.slug) for quant in view.precomputed_quants]
-    best = preferred(view.catalog, view.calibration, asked, sides)
-    return None if best is None else best[1]
 
 
 def _running(column: Column) -> _Running | None:

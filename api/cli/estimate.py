@@ -101,6 +101,8 @@ def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: di
 
     Returns 0, or 3 when there is no answer.
     """
+    from api.answers.choices.machine import Machine
+    from api.answers.choices.models import best_quant
     from api.answers.pairing import estimate_pairing
     from api.cli.card import render_answer
 
@@ -122,7 +124,13 @@ def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: di
             else:
                 stored = quant_of_file(brought, catalog) is not None
             question["quant"] = alone.quants[alone.chosen_quant].slug
-            if not stored:
+            if not stored and brought is None and extra.keys() <= {"gpu_count"}:
+                count = extra.get("gpu_count") or catalog.meaning("gpu", gpu).count or 1
+                machine = Machine((alone.accelerator,) * count, alone.host)
+                workload_asked = alone.workloads[alone.chosen_workload]
+                best = best_quant(catalog, calibration, alone.model_slug, machine, workload_asked)
+                question["quant"] = best or question["quant"]
+            elif not stored:
                 question["quant"] = _best_quant(answerer, question, brought, alone) or question["quant"]
         answer = answerer.answer(question, brought)
     except (QuestionError, ImportFactsError) as error:

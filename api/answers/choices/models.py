@@ -196,19 +196,7 @@ def preferred(catalog: Catalog, calibration: Calibration, question: Question, si
     Where none is usable, the choice is among those that come nearest to it, at last with fewer users. Base models take
     no part, as in every choice that does not ask for them.
     """
-    quants = _quants(catalog, question.machine)
-    slugs = {slug for slug, _ in sides}
-    candidates = _candidates(catalog, quants, question, slugs)
-    evaluate_model = _evaluator(quants, calibration, question)
-    evaluated = []
-    for candidate in candidates:
-        with suppress(EstimatorError):
-            laid = evaluate_model(candidate.entry)
-            asked = [
-                (candidate.traits.slug, None) in sides or (candidate.traits.slug, quant.slug) in sides
-                for quant in quants
-            ]
-            evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & asked)))
+    quants, evaluated = _of_sides(catalog, calibration, question, sides)
     for slack in _SLACKS:
         judged = _judged(evaluated, quants, replace(question, workload=relaxed(question.workload, slack)))
         if judged is not None and len(judged.setups.rating):
@@ -221,6 +209,41 @@ def preferred(catalog: Catalog, calibration: Calibration, question: Question, si
     slug = evaluated[int(judged.setups.model[first])].candidate.traits.slug
     quant = quants[int(judged.setups.quant[first])].slug
     return next(side for side in sides if side in ((slug, None), (slug, quant)))
+
+
+def best_quant(
+    catalog: Catalog, calibration: Calibration, model: str, machine: Machine, workload: Workload
+) -> str | None:
+    """Slug of the quantization to take of one model on a machine; None where none comes near a usable speed."""
+    sides = [(model, slug) for slug, entry in catalog.quants.items() if specs.is_precomputed(entry)]
+    best = preferred(catalog, calibration, Question(machine, workload, OperatingMode.BALANCED), sides)
+    return None if best is None else best[1]
+
+
+def rating_of(catalog: Catalog, calibration: Calibration, question: Question, side: Side) -> float | None:
+    """The rating of one side on the machine; None where it is not usable."""
+    quants, evaluated = _of_sides(catalog, calibration, question, [side])
+    judged = _judged(evaluated, quants, question)
+    return None if judged is None or not len(judged.setups.rating) else float(judged.setups.rating.max())
+
+
+def _of_sides(
+    catalog: Catalog, calibration: Calibration, question: Question, sides: Sequence[Side]
+) -> tuple[tuple[Quant, ...], list[_Evaluated]]:
+    """The quantizations of the machine, and the models of ``sides`` laid out with those of the sides alone."""
+    quants = _quants(catalog, question.machine)
+    candidates = _candidates(catalog, quants, question, {slug for slug, _ in sides})
+    evaluate_model = _evaluator(quants, calibration, question)
+    evaluated = []
+    for candidate in candidates:
+        with suppress(EstimatorError):
+            laid = evaluate_model(candidate.entry)
+            asked = [
+                (candidate.traits.slug, None) in sides or (candidate.traits.slug, quant.slug) in sides
+                for quant in quants
+            ]
+            evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & asked)))
+    return quants, evaluated
 
 
 def _quants(catalog: Catalog, machine: Machine) -> tuple[Quant, ...]:

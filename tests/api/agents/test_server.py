@@ -94,6 +94,20 @@ async def test_compare_names_the_best_accelerator_of_each_model() -> None:
     ]  # fmt: skip
 
 
+async def test_a_count_before_an_accelerator_is_kept() -> None:
+    content = await answer("compare", models=["Llama 3.3 70B"], gpus=["RTX 3090", "2x RTX 3090", "2x GTX 1050 Ti"])
+    assert [cell["gpu_count"] for cell in content["cells"]] == [1, 2, 2]
+    one, two, _ = content["cells"]
+    assert two["usable_bytes"] > 1.8 * one["usable_bytes"]
+    (best,) = content["best_gpu_of_each_model"]
+    assert (best["gpu"], best["gpu_count"]) == ("rtx-3090", 2)
+    alone = await answer("fit", model="Llama 3.3 70B", gpu="2x RTX 3090")
+    assert alone["device"] == "2 x GeForce RTX 3090"
+    assert {key: alone[key] for key in ("quant", "decode_tok_s", "memory_bytes")} == {
+        key: two[key] for key in ("quant", "decode_tok_s", "memory_bytes")
+    }
+
+
 async def test_what_if_two_cards_hold_what_one_does_not() -> None:
     content = await answer("what_if", model="Llama 3.3 70B", gpu="RTX 3090", quant="Q4_K_M", gpu_count=2)
     assert content["before"]["status"] == "FITS_WITH_OFFLOAD"
