@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
+from db.imports.hub.projectors import shared_tower_parameters, siglip
 
 _WIDTH, _SIDE, _LAYERS = 1_048_576, 65_536, 1_000
 
@@ -29,7 +30,7 @@ def vision_parameters(config: Mapping[str, Any], hidden: int) -> int | None:
             defaults, count = _TOWERS[kind]
             stated = {key: value for key, value in vision.items() if value is not None}
             return count({**defaults, **stated}, config, hidden)
-    return None
+    return shared_tower_parameters(config, hidden)
 
 
 def _size(values: Mapping[str, Any], key: str, high: int = _WIDTH) -> int:
@@ -84,9 +85,7 @@ def _qwen3(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
 
 def _gemma3(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
     width = _size(values, "hidden_size")
-    patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2
-    tower = _patch(values) + width * (1 + patches) + _blocks(values, norm=2, depth="num_hidden_layers") + 2 * width
-    return tower + width + width * hidden
+    return siglip(values) + width + width * hidden
 
 
 def _pixtral(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) -> int:
@@ -97,13 +96,6 @@ def _pixtral(values: Mapping[str, Any], config: Mapping[str, Any], hidden: int) 
     return _patch(values) + width + blocks + width + merged * width * width + width * hidden + hidden * hidden + biases
 
 
-def _clip(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
-    width = _size(values, "hidden_size")
-    patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2
-    tower = _patch(values) + width * (2 + patches) + _blocks(values, norm=2, depth="num_hidden_layers") + 4 * width
-    return tower + width * hidden + hidden * hidden + 2 * hidden
-
-
 def _llama4(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
     width = _size(values, "hidden_size")
     patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2
@@ -111,6 +103,14 @@ def _llama4(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int
     out = _size(values, "projector_output_dim")
     adapter = _size(values, "intermediate_size") * _size(values, "projector_input_dim") + out * out
     return tower + adapter + _size(values, "vision_output_dim") * hidden
+
+
+def _glm4(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
+    width, out = _size(values, "hidden_size"), _size(values, "out_hidden_size")
+    patches = (_size(values, "image_size", _SIDE) // _size(values, "patch_size", _SIDE)) ** 2
+    blocks = _blocks({**values, "intermediate_size": out}, norm=1, gated=True, biased=False)
+    merger = _merged(values) * width * out + out + out * out + 2 * out + 3 * out * _size(values, "intermediate_size")
+    return _patch(values, 2) + width * (3 + patches) + blocks + merger
 
 
 def _glm5(values: Mapping[str, Any], _: Mapping[str, Any], hidden: int) -> int:
@@ -264,7 +264,6 @@ _QWEN3 = {
 _QWEN3_VL = {**_QWEN3, "deepstack_visual_indexes": [8, 16, 24]}
 _SIGLIP = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "image_size": 224, "patch_size": 16}
 _PIXTRAL = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 14}
-_CLIP = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "image_size": 336, "patch_size": 14}
 _LLAMA4 = {
     "hidden_size": 768, "intermediate_size": 5632, "num_hidden_layers": 34, "image_size": 448, "patch_size": 14,
     "vision_output_dim": 7680, "projector_input_dim": 4096, "projector_output_dim": 4096,
@@ -288,6 +287,10 @@ _GEMMA4_UNIFIED_AUDIO = {"audio_embed_dim": 640}
 _GEMMA3N = {"architecture": "mobilenetv5_300m_enc", "hidden_size": 2048, "vocab_size": 128}
 #: Encoders that a name alone describes: what both checkpoints of Gemma 3n hold beside text, audio and embedders.
 _TIMM_ENCODERS = {"mobilenetv5_300m_enc": 294_126_912}
+_GLM4 = {
+    "depth": 24, "hidden_size": 1536, "intermediate_size": 13696, "out_hidden_size": 4096, "image_size": 336,
+    "patch_size": 14, "spatial_merge_size": 2,
+}  # fmt: skip
 _GLM5 = {
     "depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "patch_size": 14,
     "spatial_merge_size": 2, "projection_intermediate_size": 10240,
@@ -319,7 +322,7 @@ _TOWERS: dict[str, tuple[dict[str, Any], _Count]] = {
     "gemma4_vision": (_GEMMA4, _gemma4),
     "gemma4_unified_vision": (_GEMMA4_UNIFIED, _gemma4_unified),
     "mistral3": (_PIXTRAL, _pixtral),
-    "llava": (_CLIP, _clip),
+    **dict.fromkeys(("glm4v", "glm4v_vision", "glm46v", "glm4v_moe", "glm4v_moe_vision"), (_GLM4, _glm4)),
     **dict.fromkeys(("llama4", "llama4_vision_model"), (_LLAMA4, _llama4)),
     **dict.fromkeys(("glm5_next", "glm5_next_vision"), (_GLM5, _glm5)),
     **dict.fromkeys(("mllama", "mllama_vision_model"), (_MLLAMA, _mllama)),

@@ -14,7 +14,7 @@ from tests.support.catalogs import CATALOG
 
 _SIGLIP = {
     "model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
-    "image_size": 896, "patch_size": 14,
+    "image_size": 896, "patch_size": 14, "vision_use_head": False,
 }  # fmt: skip
 _QWEN3_VL = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096}
 _MOONVIT = {
@@ -25,6 +25,33 @@ _LLAMA4 = {
     "model_type": "llama4_vision_model", "hidden_size": 1408, "image_size": 336, "intermediate_size": 5632,
     "num_hidden_layers": 34, "patch_size": 14, "vision_output_dim": 4096,
 }  # fmt: skip
+
+
+_LARGE = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24}
+#: Models that transformers 5.24 built without weights: type, configuration, width of the language model, parameters.
+_SHARED: list[tuple[str, dict[str, Any], int, int]] = [
+    ("llava", {"vision_config": {"model_type": "clip_vision_model", **_LARGE, "image_size": 336, "patch_size": 14}}, 4096,
+     324_487_168),
+    ("llava", {"vision_config": {}}, 4096, 324_487_168),
+    ("llava", {"vision_config": {"model_type": "pixtral"}}, 5120, 434_957_312),
+    ("llava_next", {"vision_config": {}}, 4096, 324_491_264),
+    ("llava_onevision", {"vision_config": {**_SIGLIP, "num_hidden_layers": 26, "image_size": 384}}, 896, 399_585_440),
+    ("paligemma", {"vision_config": {**_SIGLIP, "image_size": 224}}, 2048, 414_803_696),
+    ("paligemma", {"vision_config": {**_SIGLIP, "image_size": 224, "vision_use_head": True}}, 2304, 430_337_216),
+    ("idefics3", {"vision_config": {**_SIGLIP, "model_type": "idefics3", "image_size": 364}}, 4096, 431_800_560),
+    ("smolvlm", {"scale_factor": 3, "vision_config": {**_SIGLIP, "model_type": "smolvlm_vision", "image_size": 384}}, 2048,
+     434_220_912),
+    ("internvl", {"vision_config": {"image_size": [448, 448], "attention_bias": True}}, 3584, 331_552_768),
+    ("internvl", {"vision_config": {}}, 4096, 337_509_376),
+    ("glm4v", {"vision_config": {}}, 4096, 892_498_432),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model_type", "config", "hidden", "parameters"), _SHARED)
+def test_a_tower_and_its_projector_are_those_of_their_classes(
+    model_type: str, config: dict[str, Any], hidden: int, parameters: int
+) -> None:
+    assert vision_parameters({"model_type": model_type, **config}, hidden) == parameters
 
 
 @pytest.mark.parametrize(
