@@ -69,11 +69,8 @@ def extra_parameters(
 def _shared_blocks(values: Mapping[str, Any], facts: Mapping[str, Any], *, has_adapters: bool) -> list[tuple[str, int]]:
     """Transformer blocks of Zamba, which read hidden state and embedding side by side and serve every hybrid layer; each
     layer has a projection of its own, and in Zamba 2 a low-rank part (``modeling_zamba2`` of transformers)."""
-    hidden, width, hybrid = (
-        facts["hidden_size"],
-        facts["intermediate_size"],
-        facts["attention"]["layer_pattern"].count("P"),
-    )
+    hidden, hybrid = facts["hidden_size"], facts["attention"]["layer_pattern"].count("P")
+    width = needed(values, "intermediate_size", 1, _WIDTH)
     inner = facts["n_heads"] * facts["head_dim_k"]
     if values.get("attention_hidden_size") not in (None, 2 * hidden):
         raise ImportFactsError(f"'attention_hidden_size' must be {2 * hidden}", "attention_hidden_size")
