@@ -169,6 +169,8 @@ def _ffn_width(section: Section, hidden: int) -> int | None:
         width = whole(values, "shared_expert_intermediate_size", 1, _WIDTH, width)
     if width is None and family.ffn_factor:
         return (whole(values, "expansion_ratio", 1, 64, family.ffn_factor) or family.ffn_factor) * hidden
+    if section.name == "OLMoForCausalLM":
+        width = whole(values, "intermediate_size", 1, _WIDTH, (whole(values, "mlp_ratio", 1, 64, 4) or 4) * hidden)
     if section.name == "ArcticForCausalLM":
         return hidden
     if width is None and section.name in ("Rwkv5ForCausalLM", "Rwkv6ForCausalLM"):

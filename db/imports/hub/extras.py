@@ -100,6 +100,8 @@ def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
         return [("norms inside attention and feed-forward", layers * (hidden + (facts["intermediate_size"] or 0)))]
     if name == "BloomForCausalLM":
         return [("norm of the embedding", 2 * hidden)]
+    if name == "ChameleonForConditionalGeneration":
+        return [("biases of the head norms", layers * width * (facts["n_heads"] + facts["n_kv_heads"]))]
     if name == "DiffLlamaForCausalLM":
         return [("weights of the differences", 4 * layers * width)]
     if name == "DogeForCausalLM":

@@ -92,6 +92,10 @@ def _widest(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration that lists the heads of each layer (OpenELM) with those of the widest; its lists stay, under names of
     their own."""
     own = dict(config)
+    rows = own.get("embedding_size")
+    if type(rows) is int and type(own.get("vocab_size")) is int and rows > own["vocab_size"]:
+        # Rows that pad the embedding to a multiple (the first code of OLMo).
+        own["vocab_size"] = rows
     queries, keys = own.get("num_query_heads"), own.get("num_kv_heads")
     if isinstance(queries, list) and isinstance(keys, list) and all(type(count) is int for count in (*queries, *keys)):
         own |= {"num_attention_heads": max(queries, default=0), "num_key_value_heads": max(keys, default=0)}

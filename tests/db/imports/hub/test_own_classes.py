@@ -150,6 +150,33 @@ CHECKPOINTS: dict[str, tuple[dict[str, Any], int, int, int]] = {
          "inner_hidden_size": 16384, "position_encoding_2d": True, "vocab_size": 150528},
         28 * (12 * 4096**2 + 13 * 4096) + 2 * 150528 * 4096 + 2 * 4096, 28 * 2 * 4096, 0,
     ),
+    "pico-decoder-tiny": (
+        {
+            "architectures": ["PicoDecoderHF"], "model_type": "pico_decoder", "d_model": 96, "n_layers": 12,
+            "vocab_size": 50304, "attention_n_heads": 12, "attention_n_kv_heads": 4, "activation_hidden_dim": 384,
+            "attention_hidden_dim": 96, "max_seq_len": 2048,
+        },
+        11_282_784, 12 * 2 * 32, 0,
+    ),
+    "OLMo 1B": (
+        {
+            "architectures": ["OLMoForCausalLM"], "model_type": "hf_olmo", "d_model": 2048, "n_heads": 16, "n_layers": 16,
+            "mlp_ratio": 8, "mlp_hidden_size": None, "vocab_size": 50280, "embedding_size": 50304, "weight_tying": True,
+        },
+        1_176_764_416, 16 * 2 * 2048, 0,
+    ),
+    "OLMo 7B": (
+        {
+            "architectures": ["OLMoForCausalLM"], "model_type": "hf_olmo", "d_model": 4096, "n_heads": 32, "n_layers": 32,
+            "mlp_ratio": 4, "mlp_hidden_size": 22016, "vocab_size": 50280, "embedding_size": 50304, "weight_tying": False,
+        },
+        6_888_095_744, 32 * 2 * 4096, 0,
+    ),
+    # 29,423,616 of the 7,043,090,432 parameters encode images.
+    "Chameleon 7B": (
+        {**_WIDE, "model_type": "chameleon", "intermediate_size": 11008, "num_key_value_heads": 32, "vocab_size": 65536},
+        7_013_666_816, 32 * 2 * 4096, 0,
+    ),
     "Zamba2 2.7B": (
         {
             "model_type": "zamba2", "hidden_size": 2560, "num_hidden_layers": 54, "num_attention_heads": 32,
