@@ -67,6 +67,12 @@ def refusal(file: Path, kind: str, text: str) -> Refusal | None:
     asked = _telling(kind, text.rsplit("/", 1)[-1])
     starts = (asked[:length] for length in range(len(asked), 0, -1))
     family = next((known.families[start] for start in starts if start in known.families), None)
+    if family is None and (major := tuple(word.partition(".")[0] for word in asked)) != asked:
+        # A closed model's releases follow one another within a version: "GPT 5.4" is as closed as "GPT 5".
+        closed = (known.families.get(major[:length]) for length in range(len(major), 0, -1))
+        family = next(
+            (Refusal(shortened(text), "closed") for refused in closed if refused and refused.why == "closed"), None
+        )
     telling = next((Refusal(shortened(text), known.words[word]) for word in asked if word in known.words), None)
     return telling or family or known.beginnings.get(asked)
 

@@ -213,4 +213,9 @@ Phi-4-multimodal | !
 saiga_llama3_8b | ~llama-3-8b
 NousResearch_Hermes-4-14B-Q5_K_M.gguf | ~qwen3-14b+q5-k-m
 someone_Qwen3-8B-Q4_K_M.gguf | ?
+sonnet 4.6 | !
+gpt 5.4 | !
+mistral medium 3.5 | mistral-medium-3.5-128b
+gpt 2 | gpt2
+llama 4 behemoth | !
 """
