@@ -86,7 +86,7 @@ MAC = re.compile(
 #: What a service writes before the name of an instance ("ml.g5.xlarge"), or around a count ("gpu_8x_h100_sxm5").
 _SERVICE = re.compile(r"^(?:ml\.(?=[a-z])|(?:google\s+)?tpu\s+(?=v\d\w*-\d)|(?:lambda\s+)?gpu_(?=\d+x_))", re.I)
 #: Makers of boards with their lines, and those who rent accelerators: words around a name that leave the chip as it is.
-_AROUND = re.compile(
+AROUND = re.compile(
     r"\b(?:acer|asrock|asus|colorful|dell|evga|gainward|galax|gigabyte|gunnir|hp|inno3d|kfa2|lenovo|manli|maxsun|msi|palit|pny"
     r"|powercolor|sapphire|sparkle|supermicro|xfx|yeston|zotac|tuf|rog(?:[ -]strix)?|proart|ftw3?|xc3|aorus|eagle|windforce"
     r"|ventus(?:[ -][23]x)?|suprim(?:[ -]x)?|gaming(?:[ -](?:x|z|oc|pro|trio))?|x[ -]trio|trio|slim|nitro\+?|pulse|red[ -]devil"
@@ -172,7 +172,7 @@ def gpu_readings(text: str) -> Iterator[Reading]:
         names.append(without_driver)
     if _APPLE_CHIP.search(text):
         names.append(MAC.sub(" ", text).strip())
-    chip = " ".join(_AROUND.sub(" ", names[-1]).split())
+    chip = " ".join(AROUND.sub(" ", names[-1]).split())
     # A number before the chip that began no text is that of a laptop or a board, and no count.
     if chip and chip != names[-1] and (not _LEADING_NUMBER.match(chip) or names[-1][0].isdigit()):
         names.append(chip)

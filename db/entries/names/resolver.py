@@ -25,6 +25,7 @@ from db.entries.names.products import Computers, products
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import (
     ALTERNATIVES,
+    AROUND,
     BESIDE,
     JOINED,
     MAC,
@@ -149,11 +150,10 @@ class Resolver:
         return card
 
     def _titled(self, text: str, bare: str) -> Meaning | None:
-        """The card in a title of a shop or the name of a computer, whose other words no accelerator has."""
+        """The card in a title of a shop or the name of a computer; an amount beside its processor may be the system's."""
         title, is_laptop = card_in_title(bare, self._index("gpu"))
         head = bare.partition(title.partition(" ")[0])[0] if title else ""
-        if without_memory(title) != title and next(series_of(head, self._root / "processors.jsonl"), None) is not None:
-            # Of a card beside its processor, an amount that the card does not have is the system's.
+        if without_memory(title) != title and any(series_of(head, self._root / "processors.jsonl")):
             meaning = self._index("gpu").find(without_memory(title), said=text)
             if meaning is not None and not self._index("gpu").fits(title):
                 amounts = [token for token in title.split() if token not in without_memory(title).split()]
@@ -170,11 +170,11 @@ class Resolver:
         return self._at_end(text, bare)
 
     def _at_end(self, text: str, bare: str) -> Meaning | None:
-        """The processor, or the card called just so, at the end of a text, behind the name of a computer."""
+        """The processor, or the card called just so, at the end of a text, behind a maker's computer."""
         index, tokens = self._index("gpu"), bare.split()
-        for place in range(1, len(tokens)):
+        for place in range(1, len(tokens) if AROUND.match(bare) else 0):
             head, tail = " ".join(tokens[:place]), " ".join(tokens[place:])
-            is_processor = next(series_of(without_memory(tail), self._root / "processors.jsonl"), None) is not None
+            is_processor = any(series_of(without_memory(tail), self._root / "processors.jsonl"))
             meaning = self._of_processor("gpu", text, Reading(tail)) if is_processor else None
             slug = None if any(map(index.knows, tokens[:place])) else index.exact(tail)
             if meaning is None and slug is not None:

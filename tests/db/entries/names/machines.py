@@ -177,7 +177,7 @@ a2-highgpu-1g | ~a100-sxm4-40-gb
 a3-highgpu-8g | ~h100-sxm5-80-gb*8
 g2-standard-4 | ~l4
 g4-standard-48 | ~rtx-pro-6000-blackwell-server-edition
-n1-standard-4 T4 | ~tesla-t4
+n1-standard-4 T4 | ?
 NC24ads A100 v4 | ~a100-pcie-80-gb
 Standard_NC24ads_A100_v4 | ~a100-pcie-80-gb
 NC4as_T4_v3 | ~tesla-t4
@@ -339,4 +339,6 @@ Asus NUC 14 Pro Ultra 7 155H | ~cpu-ddr5-5600-2ch
 i9-13900K RTX 4090 64GB | ~rtx-4090
 i9-13900K RTX 4060 Ti 16GB | ~rtx-4060-ti-16-gb
 ryzen 5 3600 rtx 3060 32gb | ~rtx-3060-12-gb
+NVIDIA B300 SXM6 AC | b300
+llama 3.1 8b on m4 | ?
 """
