@@ -18,8 +18,11 @@ from estimator.sentences import Sentence
 #: Words that people write around the name of a quantization: the kind of file, an importance matrix (``i1-``, ``-imat``) and
 #: training for the type (``-qat``), which change no size, and the file's own name before it.
 _KIND_OF_FILE = re.compile(
-    r"^(?:gguf[-_: ]+|i1[-_]|imat(?:rix)?[-_ ]+|qat[-_ ]+)|[-_:. ]+(?:gguf|imat|imatrix|qat)$", re.IGNORECASE
+    r"^(?:gguf[-_: ]+|unsloth[-_: ]+(?=i?q\d|tq\d)|i1[-_]|imat(?:rix)?[-_ ]+|qat[-_ ]+)|[-_:. ]+(?:gguf|imat|imatrix|qat)$",
+    re.IGNORECASE,
 )
+#: Unsloth's recipes, by words instead of their ``UD-``.
+_DYNAMIC = re.compile(r"^(?:unsloth[-_: ]+)?(?:ud|dynamic)(?:[-_ ]+v?2(?:\.0)?)?[-_: ]+(?=i?q\d|tq\d)", re.IGNORECASE)
 _FILE_NAME = re.compile(r"^.*?[-.](?P<name>(?:UD-)?[A-Z]+\d*(?:_[A-Z0-9]+)*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
 #: Formats in the order of preference where no engine is stated; any other comes after them.
 _FORMATS = (
@@ -133,5 +136,6 @@ def _readings(text: str) -> Iterator[str]:
         return
     yield text
     yield _KIND_OF_FILE.sub("", text.strip())
+    yield _DYNAMIC.sub("UD-", text.strip())
     if (file := _FILE_NAME.match(text.strip())) is not None:
         yield file["name"]

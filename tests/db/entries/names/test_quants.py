@@ -34,6 +34,12 @@ from tests.support.catalogs import CATALOG
         ("imatrix Q4_K_M", None, "q4-k-m"),
         ("Q5_K_M-imat", None, "q5-k-m"),
         ("q4_0 qat", None, "q4-0"),
+        ("unsloth Q4_K_XL", None, "ud-q4-k-xl"),
+        ("Dynamic 2.0 Q2_K_XL", None, "ud-q2-k-xl"),
+        ("unsloth dynamic IQ2_M", None, "ud-iq2-m"),
+        ("unsloth Q4_K_M", None, "q4-k-m"),
+        ("auto-round w4g128", "vllm", "gptq-int4"),
+        ("fbgemm fp8", "vllm", "fp8"),
     ],
 )
 def test_the_engine_decides_what_a_shared_name_means(text: str, engine: str | None, slug: str) -> None:
