@@ -67,7 +67,7 @@ class Computers:
             AmbiguousNameError: it fits several computers, or one line with chips of several years.
             UnknownNameError: the catalog lacks the accelerator of the computer.
         """
-        if self._makers.issuperset(words("computer", name)):
+        if self.makers.issuperset(words("computer", name)):
             return None
         bare = " ".join(_LEAST.sub(" ", name).split())
         slug = self._called(text, name, whole=whole) if bare == name else self._least(bare)
@@ -107,7 +107,8 @@ class Computers:
         return NameIndex("computer", self._computers)
 
     @cached_property
-    def _makers(self) -> frozenset[str]:
+    def makers(self) -> frozenset[str]:
+        """The words of those who make the computers, in lower case."""
         return frozenset(word for entry in self._computers.values() for word in words("computer", str(entry["maker"])))
 
     def _called(self, text: str, name: str, *, whole: bool) -> str | None:

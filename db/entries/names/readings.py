@@ -48,7 +48,7 @@ _DRIVER = re.compile(
 )
 #: What an engine or driver prints before the name of a device, and behind it, as in "CUDA0: ..., compute capability 8.6".
 _LOGGED = re.compile(
-    r"^(?:ggml_\w+:\s*\d+\s*=|(?:\w+:\s*)?(?:cuda|vulkan|rocm|hip|metal|sycl|opencl|device|gpu)\s*#?\d*\s*[:=-])\s*"
+    r"^(?:ggml_\w+:\s*(?:\d+\s*=|.*?\bdevice\s*\d*\s*:)|(?:\w+:\s*)?(?:cuda|vulkan|rocm|hip|metal|sycl|opencl|device|gpu)\s*#?\d*\s*[:=-])\s*"
     r"(?P<name>.+?)"
     r"(?:,\s*(?:compute capability|gfx\w*|vmm|\d+\s*mi?b)\b.*|\s*\((?:uuid|nvidia|\d+\s*mi?b)\b.*|\s*\|.*)?$",
     re.I,

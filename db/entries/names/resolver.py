@@ -11,14 +11,7 @@ from weakref import proxy
 from db.entries.names.bases import Bases
 from db.entries.names.derivatives import derivatives_by_key, derivatives_by_word, plain
 from db.entries.names.index import NameIndex
-from db.entries.names.meanings import (
-    AmbiguousNameError,
-    Meaning,
-    UnknownNameError,
-    not_read,
-    shortened,
-    taken_as,
-)
+from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, not_read, shortened, taken_as
 from db.entries.names.measured import measured_mixes
 from db.entries.names.processors import memory_type_of, series_of, without_memory
 from db.entries.names.products import Computers, products
@@ -145,7 +138,7 @@ class Resolver:
             except UnknownNameError as error:
                 refused = error
         card = self._titled(text, bare) if kind == "gpu" else None
-        if card is None and refused is not None and refused.reason is not None:
+        if card is None and refused and refused.reason is not None:
             raise refused
         return card
 
@@ -172,10 +165,11 @@ class Resolver:
     def _at_end(self, text: str, bare: str) -> Meaning | None:
         """The processor, or the card called just so, at the end of a text, behind a maker's computer."""
         index, tokens = self._index("gpu"), bare.split()
-        for place in range(1, len(tokens) if AROUND.match(bare) else 0):
+        is_made = AROUND.match(bare) or bare.partition(" ")[0].casefold() in self._computers.makers
+        for place in range(1, len(tokens) if is_made else 0):
             head, tail = " ".join(tokens[:place]), " ".join(tokens[place:])
-            is_processor = any(series_of(without_memory(tail), self._root / "processors.jsonl"))
-            meaning = self._of_processor("gpu", text, Reading(tail)) if is_processor else None
+            known = any(series_of(without_memory(tail), self._root / "processors.jsonl"))
+            meaning = self._of_processor("gpu", text, Reading(tail)) if known else None
             slug = None if any(map(index.knows, tokens[:place])) else index.exact(tail)
             if meaning is None and slug is not None:
                 meaning = Meaning(slug, (taken_as(text, str(self._entries["gpu"][slug]["name"])),))

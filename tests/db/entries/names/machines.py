@@ -341,4 +341,7 @@ i9-13900K RTX 4060 Ti 16GB | ~rtx-4060-ti-16-gb
 ryzen 5 3600 rtx 3060 32gb | ~rtx-3060-12-gb
 NVIDIA B300 SXM6 AC | b300
 llama 3.1 8b on m4 | ?
+ggml_cuda_init: found 1 CUDA devices: Device 0: NVIDIA GeForce RTX 4070, compute capability 8.9, VMM: yes | rtx-4070
+ggml_metal_init: found device: Apple M3 Pro | ~apple-m3-pro-18c-36gb
+Beelink SER9 HX 370 | ~radeon-890m
 """
