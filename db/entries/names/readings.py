@@ -107,6 +107,8 @@ LAPTOP = re.compile(
     r"(?:\s+gen\s+\d+)?(?![^\W_])",
     re.I,
 )
+_PROCESSOR = re.compile(r"\b(?:ryzen|core|ultra|i[3579])\b", re.I)
+_FORM = re.compile(r"\b(?:laptop|notebook|(?:mini )?pc)\b", re.I)
 _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?:pro|max|u(?:ltra)?)?(?![^\W_])", re.I)
 
 
@@ -172,6 +174,8 @@ def gpu_readings(text: str) -> Iterator[Reading]:
         names.append(without_driver)
     if _APPLE_CHIP.search(text):
         names.append(MAC.sub(" ", text).strip())
+    if _PROCESSOR.search(text) and _FORM.search(text):
+        names.append(" ".join(_FORM.sub(" ", names[-1]).split()))
     chip = " ".join(AROUND.sub(" ", names[-1]).split())
     # A number before the chip that began no text is that of a laptop or a board, and no count.
     if chip and chip != names[-1] and (not _LEADING_NUMBER.match(chip) or names[-1][0].isdigit()):

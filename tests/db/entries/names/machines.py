@@ -344,4 +344,5 @@ llama 3.1 8b on m4 | ?
 ggml_cuda_init: found 1 CUDA devices: Device 0: NVIDIA GeForce RTX 4070, compute capability 8.9, VMM: yes | rtx-4070
 ggml_metal_init: found device: Apple M3 Pro | ~apple-m3-pro-18c-36gb
 Beelink SER9 HX 370 | ~radeon-890m
+ryzen 5 6600h laptop | radeon-660m
 """
