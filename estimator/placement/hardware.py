@@ -33,7 +33,8 @@ HOST_RESERVE_BYTES = 4 * 1024**3
 NO_GGUF = frozenset(
     {
         "BailingMoeLinearV2ForCausalLM", "ChatGLM1Model", "CohereCompassForCausalLM", "Ernie4_5_VLMoeForConditionalGeneration",
-        "HunYuanForCausalLM", "HyperCLOVAXForCausalLM", "MiniCPMSALAForCausalLM", "MiniMaxM1ForCausalLM",
+        "HunYuanForCausalLM", "HyperCLOVAXForCausalLM", "JetMoeForCausalLM",
+        "MiniCPMSALAForCausalLM", "MiniMaxM1ForCausalLM",
         "MiniMaxText01ForCausalLM", "RecurrentGemmaForCausalLM", "Rwkv5ForCausalLM", "SarvamMLAForCausalLM",
         "Step3TextForCausalLM", "TelechatForCausalLM", "Zamba2ForCausalLM", "ZambaForCausalLM",
     }

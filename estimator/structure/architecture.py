@@ -119,6 +119,7 @@ class ModelArchitecture:
     quantizations that have a known one of their own. ``cached_latent`` is None where latent attention is run as a plain
     one, whose cache holds the keys and values of every head. ``published_files`` have sizes that no recipe tells.
     ``shares_attention``: the weights of attention are few blocks that serve many layers, among ``extras``.
+    ``routes_attention``: query and output projections are experts, of which a token visits as many as of the others.
     ``query_rank`` is the width between two projections of the queries of plain attention (arXiv:2507.19427), else 0.
     """
 
@@ -140,6 +141,7 @@ class ModelArchitecture:
     mlp_bias: bool
     query_rank: int
     shares_attention: bool
+    routes_attention: bool
     qkv_bias: bool
     output_bias: bool
     qk_norm: str
@@ -218,8 +220,6 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
         experts=_experts(slug, facts) if "E" in mlp_pattern else None,
         gated_mlp=bool((facts.get("mlp") or {}).get("gated", True)),
         mlp_bias=bool((facts.get("mlp") or {}).get("bias", False)),
-        shares_attention=bool(attention.get("shares_weights")),
-        query_rank=int(attention.get("query_rank") or 0),
         qkv_bias=bool(attention.get("qkv_bias")),
         output_bias=bool(attention.get("o_bias")),
         qk_norm=str(attention.get("qk_norm") or "none"),
@@ -249,6 +249,9 @@ def architecture_from_facts(facts: Mapping[str, Any]) -> ModelArchitecture:
 
 def _mixers(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        "query_rank": int(attention.get("query_rank") or 0),
+        "shares_attention": bool(attention.get("shares_weights")),
+        "routes_attention": bool(attention.get("routed")),
         "latent": latent_attention(attention),
         "cached_latent": None if attention.get("kv_b_split") is False else latent_attention(attention),
         "linear": linear_attention(slug, facts, attention),

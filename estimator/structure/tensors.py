@@ -152,16 +152,20 @@ def _grouped(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Ten
     if model.architecture in FUSED_QKV:
         yield _matrix(TensorClass.ATTN_V, index, hidden, query + key + value)
     else:
-        if model.query_rank:
+        if model.routes_attention:
+            yield from _routed_projections(model, key, index)
+        elif model.query_rank:
             yield _matrix(TensorClass.OTHER, index, hidden, model.query_rank)
             yield _kept(index, model.query_rank)
-        yield _matrix(TensorClass.ATTN_Q, index, model.query_rank or hidden, query * doubled)
+        if not model.routes_attention:
+            yield _matrix(TensorClass.ATTN_Q, index, model.query_rank or hidden, query * doubled)
         if layer.has_key_projection:
             yield _matrix(TensorClass.ATTN_K, index, hidden, key)
         if layer.has_value_projection:
             yield _matrix(TensorClass.ATTN_V, index, hidden, value)
     output = layer.heads * layer.value_dim
-    yield _matrix(TensorClass.ATTN_OUTPUT, index, output, hidden)
+    if not model.routes_attention:
+        yield _matrix(TensorClass.ATTN_OUTPUT, index, output, hidden)
     if model.output_gate == "full":
         yield _matrix(TensorClass.OTHER, index, hidden, output)
     elif model.output_gate == "per_head":
@@ -177,6 +181,16 @@ def _grouped(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Ten
         yield _kept(index, query + key)
     if model.sinks and (model.sinks != "swa_only_bias" or layer.window is not None):
         yield _kept(index, layer.heads)
+
+
+def _routed_projections(model: ModelArchitecture, key: int, index: int) -> Iterator[Tensor]:
+    """Query and output projections of each expert, and the router (mixture of attention heads, arXiv:2210.05144)."""
+    experts = model.experts
+    assert experts is not None
+    size = experts.count * model.hidden * key
+    yield Tensor(TensorClass.EXPERT_UP, index, model.hidden, size)
+    yield Tensor(TensorClass.EXPERT_DOWN, index, key, size)
+    yield _kept(index, model.hidden * experts.count)
 
 
 def _latent(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tensor]:

@@ -38,6 +38,8 @@ def attention(
         "output_gate": family.output_gate,
         "sinks": family.sinks,
     }
+    if name == "JetMoeForCausalLM":
+        facts["routed"] = True
     if name.startswith("Zamba"):
         facts["shares_weights"] = True
     if values.get("use_attention_gate") is False or values.get("attn_use_output_gate") is False:

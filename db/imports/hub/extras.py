@@ -34,6 +34,8 @@ def extra_parameters(
     elif name == "LongcatFlashForCausalLM":
         idle = whole(values, "zero_expert_num", 0, _HEADS, 0) or 0
         extras.append(("router rows of the idle experts", facts["mlp_pattern"].count("E") * idle * (hidden + 1)))
+    elif name == "JetMoeForCausalLM" and values.get("bias") is not False:
+        extras.append(("biases behind the experts of attention and feed-forward", 2 * layers * hidden))
     elif name.startswith("Zamba"):
         extras += _shared_blocks(values, facts, has_adapters=name == "Zamba2ForCausalLM")
     elif name.startswith("Molmo"):

@@ -194,6 +194,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "Jais2ForCausalLM": replace(_OLD, ffn_factor=None),
     "JambaForCausalLM": Family(state_space=1),
+    "JetMoeForCausalLM": Family(tied=True),
     "KimiK25ForConditionalGeneration": _LATENT,
     "KimiK3ForConditionalGeneration": Family(mla=True, router_bias=True, linear="KDA", full_rank_gate=True),
     "KimiLinearForCausalLM": Family(mla=True, router_bias=True, linear="KDA", layers="L|LLLF", dense_layers=1),

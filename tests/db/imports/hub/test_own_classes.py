@@ -177,6 +177,14 @@ CHECKPOINTS: dict[str, tuple[dict[str, Any], int, int, int]] = {
         {**_WIDE, "model_type": "chameleon", "intermediate_size": 11008, "num_key_value_heads": 32, "vocab_size": 65536},
         7_013_666_816, 32 * 2 * 4096, 0,
     ),
+    "JetMoE 8B": (
+        {
+            "architectures": ["JetMoEForCausalLM"], "model_type": "jetmoe", "hidden_size": 2048, "n_layer": 24, "n_head": 32,
+            "num_key_value_heads": 16, "kv_channels": 128, "ffn_hidden_size": 5632, "moe_num_experts": 8, "moe_top_k": 2,
+            "vocab_size": 32000, "bias": True, "glu": True,
+        },
+        8_522_237_952, 24 * 2 * 16 * 128, 0,
+    ),
     "Zamba2 2.7B": (
         {
             "model_type": "zamba2", "hidden_size": 2560, "num_hidden_layers": 54, "num_attention_heads": 32,
@@ -240,3 +248,10 @@ def test_a_gated_norm_without_a_query_rank_is_refused() -> None:
     config = {"model_type": "axk2", "hidden_size": 256, "num_hidden_layers": 2, "vocab_size": 1000, "q_lora_rank": None}
     with pytest.raises(ImportFactsError, match="q_lora_rank"):
         facts_from_config(config)
+
+
+def test_a_token_visits_as_many_experts_of_attention_as_of_the_feed_forward_part() -> None:
+    facts = facts_from_config(CHECKPOINTS["JetMoE 8B"][0])
+    idle_expert = 2 * 2048 * 2048 + 3 * 2048 * 5632
+    counts = facts["params_computed"]
+    assert counts["text_total"] - counts["text_active"] == 24 * 6 * idle_expert
