@@ -36,8 +36,6 @@ _MAKERS_NAMES = {
     Engine.LM_STUDIO: "LM Studio",
 }  # fmt: skip
 ENGINE_NAMES = {engine: _MAKERS_NAMES.get(engine, engine.value) for engine in Engine}
-
-
 #: Engines that serve checkpoints from a fixed share of the memory and split a model evenly.
 SERVERS = (Engine.VLLM, Engine.SGLANG, Engine.TENSORRT_LLM)
 #: llama.cpp, its forks and its fronts.
@@ -155,7 +153,8 @@ class Accelerator:
     ``memory_bytes`` is what the driver reports where that is known, else the nominal size; for unified memory the whole
     pool, of which the GPU may use ``usable_fraction`` by default, or ``usable_bytes`` where that was measured.
     ``matrix_flops`` is the dense FP16 peak with FP32 accumulation (matrix units where there are any, else shaders),
-    ``half_flops`` that with FP16 accumulation where it is another; ``inline_checks``: check bits lie among the data.
+    ``half_flops`` that with FP16 accumulation where it is another; ``inline_checks``: check bits lie among the data,
+    ``bridged``: a bridge joins two over ``link_bytes_s``.
     """
 
     slug: str
@@ -187,6 +186,7 @@ class Accelerator:
     generation_year: int | None = None
     half_flops: float | None = None
     inline_checks: bool = False
+    bridged: bool = False
 
     @property
     def has_own_memory(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -11,7 +12,8 @@ from api.answers import what_if
 from api.errors import ErrorCode, QuestionError
 from estimator.calibration.build_age import age_years
 from estimator.server_options import ServerOptions
-from estimator.types import CacheType, Engine
+from estimator.speed.links import with_link
+from estimator.types import Accelerator, CacheType, Engine
 
 #: Largest value accepted per numeric key: far above any real setup, low enough that no arithmetic overflows.
 LIMITS: dict[str, tuple[int, int]] = {
@@ -34,7 +36,7 @@ KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
     "context_tokens", "kv_cache_type", "k_cache_type", "v_cache_type", "flash_attention", "batch", "micro_batch",
     "is_occupancy_expected",
-    "gpu_layers", "cpu_moe_layers",
+    "gpu_layers", "cpu_moe_layers", "link", "power_limit_w",
     "build_date", "wired_limit_mb", "gpu_memory_utilization", "max_num_batched_tokens", "max_num_seqs", "data_parallel",
     "pipeline_parallel", "expert_parallel", "latent_cache",
     "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",
@@ -125,6 +127,15 @@ def engine(question: Mapping[str, Any]) -> tuple[Engine | None, str | None]:
     if isinstance(named, str) and named.strip().casefold() in SOFTWARE:
         return SOFTWARE[named.strip().casefold()]
     return choice(question, "engine", Engine, also=tuple(SOFTWARE)), None
+
+
+def rigged(question: Mapping[str, Any], accelerator: Accelerator, count: int) -> Accelerator:
+    """The accelerator as it is built in: one of ``count`` over the stated ``link``, held to the stated power."""
+    if question.get("link") is not None:
+        accelerator = with_link(accelerator, text(question, "link"), count)
+    limit = number(question, "power_limit_w", 1, 10_000)
+    stated = accelerator.tdp_w
+    return accelerator if limit is None else replace(accelerator, tdp_w=min(limit, stated or limit))
 
 
 def server(question: Mapping[str, Any]) -> ServerOptions:

@@ -42,6 +42,7 @@ from estimator.server_pool import ServerPool, server_pool
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft, Speculation
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.likeness import SPECIAL_LAYERS, special_layers
 from estimator.types import (
     ENGINE_NAMES,
     Accelerator,
@@ -102,6 +103,24 @@ def size_notes(model: ModelArchitecture, quant: Quant, entry: Mapping[str, Any] 
     return (Sentence(SentenceCode.SIZE_ESTIMATED, text, quant=quant.slug, relative_error=error),)
 
 
+def unmeasured_notes(
+    model: ModelArchitecture, request: EstimateRequest, result: Estimate, calibration: Calibration
+) -> tuple[Sentence, ...]:
+    """Says of which layers of a model no measurement tells on such an accelerator with the engine."""
+    if result.decode is None or result.engine is None or result.backend is None:
+        return ()
+    unseen = calibration.unseen_layers(request.accelerator, result.backend, request.software or result.engine.value)
+    kinds = [SPECIAL_LAYERS[kind] for kind in special_layers(model) if kind in unseen]
+    if not kinds:
+        return ()
+    engine, layers = ENGINE_NAMES[result.engine], " and ".join(kinds)
+    text = (
+        f"No measurement has {layers} on accelerators like {request.accelerator.name} with {engine}: the speeds are those of other "
+        "layers' measurements, and may be wrong by more than the ranges say."
+    )
+    return (Sentence(SentenceCode.LAYERS_UNMEASURED, text, engine=engine, layers=layers),)
+
+
 class Answerer:
     """Answers questions over one catalog snapshot; keeps what it built per entity for the next question."""
 
@@ -136,6 +155,9 @@ class Answerer:
             source = with_plain_attention(question, source, quant)
             devices = extras.devices_of(question, self._gpus_named)
             gpu_slug, accelerator = self._accelerator_of(question, devices)
+            count = len(devices) or self._count(question, keys.integer(question, "gpu_count"))
+            accelerator = keys.rigged(question, accelerator, count)
+            devices = tuple(keys.rigged(question, device, count) for device in devices)
             request = self._request(question, accelerator, quant, self._host_of(question, accelerator))
             if extras.has_extras(question):
                 answer = self._with_extras(question, (model_slug, gpu_slug), source.model, request, devices, workload)
@@ -153,7 +175,8 @@ class Answerer:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error)) from error
         entry = self._catalog.models.get(model_slug)
         facts = facts_of_plan(entry, source.model, served, result, workload)
-        notes = (*self._name_notes(question), *waiting, *self._size_notes(source, quant), *source.notes)
+        unmeasured = unmeasured_notes(source.model, served, result, self._calibration)
+        notes = (*self._name_notes(question), *waiting, *self._size_notes(source, quant), *source.notes, *unmeasured)
         left = request.batch - served.batch
         return Answer(model_slug, gpu_slug, quant.slug, result, facts, notes=notes, waiting_streams=left)
 

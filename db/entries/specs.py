@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from estimator.placement.hardware import ENGINE_RULES
+from estimator.speed.links import PCIE_LANE_BYTES_S
 from estimator.structure.architecture import ModelArchitecture, architecture_from_facts
 from estimator.structure.quantization import DEFAULT_TYPE
 from estimator.structure.weights import PARTS
@@ -30,8 +31,6 @@ Entry = Mapping[str, Any]
 
 GIB = 1024**3
 MIB = 1024**2
-#: Per direction and lane after line coding, bytes/s: 8, 16, 32 and 64 GT/s (PCI-SIG).
-_PCIE_LANE_BYTES_S = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
 _BACKENDS = {
     "cuda": Backend.CUDA, "rocm": Backend.ROCM, "vulkan": Backend.VULKAN, "metal": Backend.METAL,
     "sycl": Backend.SYCL, "cpu": Backend.CPU,
@@ -109,7 +108,7 @@ def _measured_limit(entry: Entry) -> int | None:
 def _pcie_bytes_s(entry: Entry) -> float | None:
     if entry["pcie_gen"] is None or entry["pcie_lanes"] is None:
         return None
-    return _PCIE_LANE_BYTES_S[int(entry["pcie_gen"])] * int(entry["pcie_lanes"])
+    return PCIE_LANE_BYTES_S[int(entry["pcie_gen"])] * int(entry["pcie_lanes"])
 
 
 def _cache_bytes(entry: Entry) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,10 +20,12 @@ from estimator.accuracy.serving.fit import UNFITTED, fit_streams
 from estimator.accuracy.serving.rows import rows_of_one_stream
 from estimator.accuracy.spread import fit_spread, spread
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS
+from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS, chip_of, effect_name
 from estimator.calibration.intervals import DEPTH
+from estimator.calibration.siblings import Siblings, of_parts, ordered, siblings_of
 from estimator.calibration.term_logs import PER_WEIGHT_TERMS
 from estimator.speed.roofline import DECODE_TERMS
+from estimator.structure.likeness import special_layers
 from estimator.structure.weights import kernel_quant
 
 #: First guess of each term's own level, log; the prior is wide, so this only says where to start. Matrix units, in which
@@ -36,6 +38,11 @@ STARTS: Mapping[str, Mapping[str, float]] = {
     "prefill": {"linear": math.log(2.8), "attention": math.log(4.0)},
 }  # fmt: skip
 FACTORS: Mapping[str, Mapping[str, tuple[str, ...]]] = {"decode": DECODE_FACTORS, "prefill": PREFILL_FACTORS}
+#: Terms of which single parts have effects of their own.
+OF_PARTS: Mapping[str, tuple[str, ...]] = {
+    kind: (*(term for term, names in factors.items() if {"gpu", "chip"} & {*names}), "whole")
+    for kind, factors in FACTORS.items()
+}
 #: Constants that no row of the measurements can give, with where they come from.
 TTFT_FIXED_S = 0.015
 DEFAULT_LINK_BYTES_S = 15.75e9
@@ -62,10 +69,10 @@ def calibrate(
     """
     result: dict[str, Any] = {"rows": len(rows), "ttft_fixed_s": TTFT_FIXED_S}
     rows = [*rows, *rows_of_one_stream(serving, rows)]
-    measured = observe(entities, rows)
+    measured, lines = observe(entities, rows), siblings_of(entities.accelerators.values())
     for kind in ("decode", "prefill"):
         own = [row for row in measured if row.kind == kind]
-        result[kind] = _fit_kind(kind, own, say)
+        result[kind] = _fit_kind(kind, own, lines, say)
     result["offload"] = UNFITTED_OFFLOAD
     result["parallel"], result["streams"] = FIRST, UNFITTED
     result["offload"] = fit_offload(entities, rows, result, say)
@@ -74,13 +81,16 @@ def calibrate(
     return result
 
 
-def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], None]) -> dict[str, Any]:
+def _fit_kind(
+    kind: str, measured: Sequence[MeasuredRow], lines: Sequence[Siblings], say: Callable[[str], None]
+) -> dict[str, Any]:
     observations = [row.observation for row in measured]
     quants = [row.quant.slug for row in measured]
     factors, start = FACTORS[kind], STARTS[kind]
     fitted = fit(observations, factors, start)
-    shipped = shipped_terms(kind, measured)
+    shipped = shipped_terms(kind, measured, lines)
     effects = {name: value for name, value in fitted.effects.items() if abs(value) >= _SMALL_EFFECT}
+    counts = Counter(row.gpu for row in observations)
     answered = shipped(range(len(observations)), fitted.effects)
     residual = np.array([row.log_seconds for row in observations]) - fitted.predict(answered)
     validated: dict[str, Any] = {}
@@ -96,22 +106,47 @@ def _fit_kind(kind: str, measured: Sequence[MeasuredRow], say: Callable[[str], N
             )
         say(f"{kind:8} left out by {scheme:7} {validated[scheme]}")
     return {
-        "effects": effects,
-        "measured": _measured(observations, quants, residual),
+        "effects": of_parts(effects, OF_PARTS[kind], counts, lines),
+        "measured": _measured(observations, quants, residual, lines),
         "seen": {
             "gpu": sorted({f"{row.gpu}|{row.stack}" for row in observations}),
             "family": sorted({f"{row.factors['family']}|{row.stack}" for row in observations}),
+            "layers": sorted({name for row in measured for name in _layers_of(row)}),
         },
         "ranges": _ranges(observations, quants, residuals),
         "cross_validation": validated,
     }
 
 
-def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shipped:
-    """The terms that the estimator computes for measured rows under given effects: it evens file types that thin data
-    put out of order, which the fit does not know of."""
+def _layers_of(row: MeasuredRow) -> list[str]:
+    """Special layers of a row's model, with its family of devices, engine and backend."""
+    seen = row.observation
+    return [f"{kind}|{seen.factors['family']}|{seen.stack}" for kind in special_layers(row.model)]
+
+
+def shipped_terms(kind: str, measured: Sequence[MeasuredRow], lines: Sequence[Siblings]) -> crossval.Shipped:
+    """The terms that the estimator computes for measured rows under given effects: it evens file types and siblings that
+    thin data put out of order, which the fit does not know of."""
+    gpus = [row.accelerator.slug for row in measured]
 
     def shipped(at: Sequence[int], effects: Mapping[str, float]) -> Sequence[Observation]:
+        known = Counter(gpus) - Counter(gpus[index] for index in at) if len(at) < len(gpus) else Counter(gpus)
+        parts = of_parts(effects, OF_PARTS[kind], known, lines)
+
+        def moved(row: MeasuredRow) -> list[float]:
+            names = {term: effect_name(term, "gpu", row.accelerator.slug) for term in (*FACTORS[kind], "whole")}
+            # The fit has such effects of some terms, and predicts with them.
+            fitted = {
+                term: effects.get(name, 0.0)
+                for term, name in names.items()
+                if "gpu" in FACTORS[kind].get(term, ("gpu",))
+            }
+            *terms, whole = (parts.get(name, 0.0) - fitted.get(term, 0.0) for term, name in names.items())
+            return [math.exp(term + whole) for term in terms]
+
+        return [_times(row, moved(measured[index])) for index, row in zip(at, evened(at, effects), strict=True)]
+
+    def evened(at: Sequence[int], effects: Mapping[str, float]) -> Sequence[Observation]:
         if kind != "decode":
             return [measured[index].observation for index in at]
         calibration = Calibration({"decode": {"effects": effects}, "prefill": {"effects": {}}}, "shipped")
@@ -134,19 +169,51 @@ def shipped_terms(kind: str, measured: Sequence[MeasuredRow]) -> crossval.Shippe
     return shipped
 
 
+def _times(row: Observation, factors: Sequence[float]) -> Observation:
+    return replace(row, terms=tuple(term * factor for term, factor in zip(row.terms, factors, strict=True)))
+
+
 def _measured(
-    observations: Sequence[Observation], quants: Sequence[str], residual: Any
-) -> dict[str, dict[str, dict[str, tuple[float, list[str]]]]]:
-    """Model -> GPU -> engine and backend -> (shrunk residual, quants measured)."""
+    observations: Sequence[Observation], quants: Sequence[str], residual: Any, lines: Sequence[Siblings]
+) -> dict[str, dict[str, dict[str, tuple[float, list[str] | None]]]]:
+    """Model -> GPU -> engine and backend -> (shrunk residual, quants measured); None for a GPU that has a residual by the
+    order of its siblings alone."""
     positions: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(observations):
         positions[row.model, row.gpu, row.stack].append(index)
-    out: dict[str, dict[str, dict[str, tuple[float, list[str]]]]] = {}
+    out: dict[str, dict[str, dict[str, tuple[float, list[str] | None]]]] = {}
+    of_stacks: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for (model, gpu, stack), members in sorted(positions.items()):
         shift = crossval.measured_shift([float(residual[index]) for index in members])
         of_gpu = out.setdefault(model, {}).setdefault(gpu, {})
         of_gpu[stack] = (shift, sorted({quants[index] for index in members}))
+        of_stacks[model, stack][gpu] = len(members)
+    for (model, stack), counts in of_stacks.items():
+        for siblings in lines:
+            _order(out[model], stack, counts, siblings)
     return out
+
+
+def _order(
+    measured: dict[str, dict[str, tuple[float, list[str] | None]]],
+    stack: str,
+    counts: Mapping[str, int],
+    siblings: Siblings,
+) -> None:
+    """Bring the residuals of a model with one stack into the order of ``siblings``; parts that differ by memory alone have
+    the mean of theirs."""
+    if not counts.keys() & siblings.parts.keys():
+        return
+    of_chips: dict[str, list[float]] = defaultdict(list)
+    for gpu in counts.keys() & siblings.parts.keys():
+        of_chips[chip_of(gpu)].append(measured[gpu][stack][0])
+    means = {chip: math.fsum(values) / len(values) for chip, values in of_chips.items()}
+    known = {slug: measured[slug][stack] for slug in counts.keys() & siblings.parts.keys()}
+    values = {slug: known[slug][0] if slug in known else means.get(chip_of(slug), 0.0) for slug in siblings.parts}
+    for slug, value in ordered(values, counts, siblings).items():
+        if slug in known or value:
+            quants = known[slug][1] if slug in known else [] if chip_of(slug) in means else None
+            measured.setdefault(slug, {})[stack] = (value, quants)
 
 
 def strata_residuals(

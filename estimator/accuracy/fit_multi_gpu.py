@@ -30,14 +30,24 @@ from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.placement.layer_sums import model_tables
 from estimator.speed.coefficients import depth_log
+from estimator.speed.links import with_stated_link
 from estimator.speed.multi_gpu import MODES
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.arrays import Floats
-from estimator.types import Backend, CacheType, Engine, EstimateRequest, EstimatorError, QuantFormat, Status
+from estimator.types import (
+    Accelerator,
+    Backend,
+    CacheType,
+    Engine,
+    EstimateRequest,
+    EstimatorError,
+    QuantFormat,
+    Status,
+)
 
 #: Constants by kind of speed, in fitting order, with their first guess.
 STARTS: Mapping[str, Mapping[str, float]] = {
-    "decode": {"hop": 0.5, "sum": 4.0},
+    "decode": {"hop": 0.5, "sum": 4.0, "host_sum": 4.0},
     "prefill": {"unpipelined": 0.4},
 }
 #: The ``parallel`` part before anything is fitted.
@@ -140,7 +150,7 @@ def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
         depth = 0 if prefill else int(swept.group(1))
     request = EstimateRequest(
         quant=quant,
-        accelerator=entities.accelerators[row["gpu_slug"]],
+        accelerator=_linked(entities.accelerators[row["gpu_slug"]], row),
         gpu_count=int(row["gpu_count"]),
         host=entities.default_host,
         engine=_ENGINES.get(engine, Engine.LLAMA_CPP if quant.format is QuantFormat.GGUF else Engine.VLLM),
@@ -154,6 +164,12 @@ def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
         micro_batch_tokens=micro,
     )
     return Shared(row, "tensor" if engine in _TENSOR_ENGINES else "layers", model, request)
+
+
+def _linked(accelerator: Accelerator, row: Mapping[str, Any]) -> Accelerator:
+    """The accelerator with the link that a row states; PCIe is taken to be whole where its lanes are not stated."""
+    stated = str(row.get("pcie") or "")
+    return with_stated_link(accelerator, stated, int(row["gpu_count"])) if stated else accelerator
 
 
 def seconds_of(calibration: Calibration, shared: Shared) -> float | None:

@@ -28,6 +28,7 @@ from estimator.accuracy.spread import spread
 from estimator.accuracy.verdicts import verdict_section
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import family_of, quant_class
+from estimator.calibration.siblings import siblings_of
 from estimator.structure.arrays import Floats
 
 Row = Mapping[str, Any]
@@ -66,7 +67,7 @@ def report(
     for kind in ("decode", "prefill"):
         of_kind = [row for row in measured if row.kind == kind]
         observations = [row.observation for row in of_kind]
-        shipped = shipped_terms(kind, of_kind)
+        shipped = shipped_terms(kind, of_kind, siblings_of(entities.accelerators.values()))
         residuals = {
             scheme: crossval.cross_validate(observations, FACTORS[kind], STARTS[kind], scheme, shipped)
             for scheme in RANGE_SCHEMES

@@ -12,6 +12,9 @@ LATENT_CACHE_YEAR = 2025 + 3 / 12
 VLLM_V1_YEAR = 2025 + 2 / 12
 #: Age of a build of vLLM from the month before, which one that states a version alone has at least.
 BEFORE_V1_AGE_YEARS = round(REFERENCE_YEAR - VLLM_V1_YEAR + 1 / 12, 4)
+#: llama.cpp goes through the state of a linear layer in one operation from this month on (pull request 19504); Ollama had it
+#: with its runner of this month (ollama/ollama#16149 of May 2026 asks for it).
+FUSED_STATE_YEAR, FUSED_STATE_YEAR_OF_OLLAMA = 2026 + 2 / 12, 2026 + 6 / 12
 #: Age given to a row that states no date.
 UNDATED_AGE_YEARS = 0.5
 
@@ -29,6 +32,12 @@ def lacks_latent_cache(age_years: float) -> bool:
 def is_before_v1(age_years: float) -> bool:
     """Whether a build of vLLM of this age schedules each step on one processor core, between the steps of the device."""
     return REFERENCE_YEAR - age_years < VLLM_V1_YEAR - 1e-6
+
+
+def lacks_fused_state(age_years: float, *, is_ollama: bool) -> bool:
+    """Whether a build of this age goes through the state of a linear layer in many operations."""
+    fused = FUSED_STATE_YEAR_OF_OLLAMA if is_ollama else FUSED_STATE_YEAR
+    return REFERENCE_YEAR - age_years < fused - 1e-6
 
 
 def age_years(date: str | None) -> float:

@@ -26,7 +26,7 @@ from estimator.calibration.effects import (
     unit_clocks_s,
     unit_splits,
 )
-from estimator.calibration.intervals import STRATA, range_ends, range_fields
+from estimator.calibration.intervals import STRATA, range_ends, range_fields, unseen_layers, unseen_pairs
 from estimator.calibration.loss import DEFAULT_PATH as LOSS_PATH
 from estimator.calibration.loss import LossTable
 from estimator.calibration.old_builds import aged
@@ -36,10 +36,13 @@ from estimator.memo import Kept
 from estimator.placement.engines import EngineChoices
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS, attention_peak, matrix_peak, step_tokens, weight_peak
 from estimator.speed.coefficients import Parallel, SpeedCoefficients
-from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES, is_direct, peer_bytes_s
+from estimator.speed.links import is_direct, peer_bytes_s
+from estimator.speed.multi_gpu import PIPELINED_BACKENDS, TENSOR_PARALLEL_ENGINES
 from estimator.speed.roofline import DECODE_TERMS, PREFILL_TERMS
 from estimator.speed.streams import stream_peak, stream_tile, unpacks
 from estimator.structure.architecture import ModelArchitecture
+from estimator.structure.arrays import Flags
+from estimator.structure.likeness import special_layers
 from estimator.structure.weights import kernel_quant
 from estimator.types import BACKENDS, ENGINES, Accelerator, Backend, Engine, Quant
 
@@ -48,7 +51,7 @@ DEFAULT_PATH = Path(__file__).with_name("calibration.json")
 _KEPT_PAIRS = 150_000
 #: Models and lists of vendors whose effects are kept, half a kilobyte each.
 _KEPT_MODELS = 8192
-#: Rows of accelerators that are kept: those of the whole catalog in all its quants.
+#: Rows of accelerators that are kept: those of the catalog in all its quants.
 _KEPT_ROWS_BYTES = 16 << 20
 
 
@@ -58,7 +61,7 @@ class _Base:
 
     ``vendor`` is the index of each accelerator's vendor, ``stratum`` by kind that of each pair, ``ranges`` by kind the
     log ends of the range that a pair would have in each stratum, shape (2, strata, pairs); ``places`` are the indices of
-    the accelerators of a chip.
+    the accelerators of a chip; ``unseen`` tells by kind of special layers on which pairs no row had any.
     """
 
     table: SpeedCoefficients
@@ -67,6 +70,7 @@ class _Base:
     stratum: dict[str, NDArray[np.int64]]
     ranges: dict[str, NDArray[np.float64]]
     places: dict[str, list[int]]
+    unseen: dict[str, Flags]
 
 
 class Calibration:
@@ -74,7 +78,6 @@ class Calibration:
 
     def __init__(self, data: Mapping[str, Any], version: str) -> None:
         self.data = data
-        #: Laws of the loss by a quantization.
         self.losses = LossTable.load()
         self.version = version
         self._decode: dict[str, float] = data["decode"]["effects"]
@@ -122,7 +125,7 @@ class Calibration:
         table = self._with_model(model, choices, self._based(choices))
         if not flash_attention:
             table = replace(table, cache=table.cache * self._without_flash(choices))
-        return aged(table, choices, build_age_years, self.data) if build_age_years else table
+        return aged(table, model, choices, build_age_years, self.data) if build_age_years else table
 
     def _based(self, choices: EngineChoices) -> _Base:
         """The part that all models share; kept for as long as the choices are held."""
@@ -178,7 +181,11 @@ class Calibration:
         for g, gpu in enumerate(gpus):
             places.setdefault(chip_of(gpu.slug), []).append(g)
         vendor = np.array([vendors.index(gpu.vendor) for gpu in gpus])
-        return _Base(table, vendors, vendor, strata, ranges, places)
+        return _Base(table, vendors, vendor, strata, ranges, places, unseen_pairs(self._seen[0].get("layers"), choices))
+
+    def unseen_layers(self, gpu: Accelerator, backend: Backend, engine: str) -> tuple[str, ...]:
+        """As :func:`estimator.calibration.intervals.unseen_layers`, of rows of decode speed."""
+        return unseen_layers(self._seen[0].get("layers"), gpu, backend, engine)
 
     def _of_pairs(self, choices: EngineChoices) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.int64]]]:
         """Fields that differ by pair, shape (pairs,): the coefficients of terms, the peaks, the tokens of a step; and the
@@ -281,6 +288,10 @@ class Calibration:
 
     def _with_model(self, model: ModelArchitecture, choices: EngineChoices, base: _Base) -> SpeedCoefficients:
         changes: dict[str, Any] = {}
+        special = special_layers(model)
+        unseen = np.any([base.unseen[layers] for layers in special], axis=0) if special else None
+        if unseen is not None:
+            changes["seen"] = base.table.seen & ~unseen
         for kind in ("decode", "prefill"):
             of_vendors = self._of_vendors(kind, model.architecture, model.slug, base.vendors)
             logs = np.repeat(of_vendors[base.vendor], len(choices.quants))
@@ -290,6 +301,9 @@ class Calibration:
                 changes |= range_fields(kind, self.data[kind]["ranges"], base.ranges[kind], stratum) | {
                     f"{kind}_shift": own
                 }
+            if unseen is not None:
+                stratum = np.where(unseen, STRATA.index("none"), stratum)
+                changes |= range_fields(kind, self.data[kind]["ranges"], base.ranges[kind], stratum)
             changes[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.exp(logs)
         if model.launches_per_layer != 1.0:
             changes["layer"] = base.table.layer * model.launches_per_layer
@@ -339,7 +353,8 @@ class Calibration:
             residual = measured.get(stack_of(choices.software or ENGINES[engine].value, BACKENDS[backend].value))
             if residual is not None:
                 shift[pair] += residual[0]
-                stratum[pair] = STRATA.index("measured" if quant.slug in residual[1] else "gpu")
+                if residual[1] is not None:
+                    stratum[pair] = STRATA.index("measured" if quant.slug in residual[1] else "gpu")
 
     def _without_flash(self, choices: EngineChoices) -> NDArray[np.float64]:
         """How much longer reads of the cache take without flash attention, shape (pairs,); 1 where no engine runs."""
@@ -354,12 +369,13 @@ class Calibration:
 
 
 def _of_chips(measured: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, list[str]]]]:
-    """Mean residual of each stack by chip, over its memory sizes; no quant counts as measured on the others."""
+    """Mean residual of each stack by chip, over the sizes that were measured; no quant counts as measured on the others."""
     residuals: dict[str, dict[str, list[float]]] = {}
     for slug, stacks in measured.items():
         of_chip = residuals.setdefault(chip_of(slug), {})
-        for stack, (residual, _) in stacks.items():
-            of_chip.setdefault(stack, []).append(residual)
+        for stack, (residual, quants) in stacks.items():
+            if quants:
+                of_chip.setdefault(stack, []).append(residual)
     return {
         chip: {stack: (sum(known) / len(known), []) for stack, known in stacks.items()}
         for chip, stacks in residuals.items()
@@ -369,8 +385,7 @@ def _of_chips(measured: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, l
 def _parallel(data: Mapping[str, Any]) -> Parallel:
     """The constants of the ``parallel`` part of ``calibration.json``."""
     ranges = {name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()}
-    hop, total, unpipelined = (float(data[name]) for name in ("hop", "sum", "unpipelined"))
-    return Parallel(hop, total, unpipelined, ranges)
+    return Parallel(**{name: float(data[name]) for name in ("hop", "sum", "host_sum", "unpipelined")}, ranges=ranges)
 
 
 def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:

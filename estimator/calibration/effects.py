@@ -39,7 +39,7 @@ _CPU_CORE_HZ, _NOMINAL_THREADS = 4.5e9, 16.0
 _CACHE_SPLITS = 8.0
 #: Memory that one thread of a processor reads: 32 threads of a Xeon 8480 with eight channels and 8 of a Ryzen 9 7950X with
 #: two are those that the rows of their fastest runs state (ik_llama.cpp pull requests).
-_THREAD_BYTES_S = 9.6e9
+THREAD_BYTES_S = 9.6e9
 #: More threads cost most models more at their barriers than their reads gain: the fastest runs on a Xeon 8480 of 56 cores
 #: state 32. The largest models gain a little from more: DeepSeek R1 on a Xeon 6 a seventh from 43 to 64 (ik_llama.cpp).
 _MOST_THREADS = 32
@@ -171,7 +171,7 @@ OVERALL_FACTORS: tuple[str, ...] = (
 def threads_of(accelerator: Accelerator, stated: int | None = None) -> float:
     """Threads of a processor at work: as ``stated``, one per core where its cores are known, else as many as its memory
     feeds, within bounds."""
-    fed = (accelerator.bandwidth_bytes_s or 0) / _THREAD_BYTES_S
+    fed = (accelerator.bandwidth_bytes_s or 0) / THREAD_BYTES_S
     return stated or accelerator.compute_units or min(max(fed, FEWEST_THREADS), _MOST_THREADS)
 
 

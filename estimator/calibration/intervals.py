@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.calibration.effects import engine_factor
+from estimator.calibration.effects import engine_factor, family_of, stack_of
 from estimator.placement.engines import EngineChoices
 from estimator.speed.coefficients import CALIBRATED
-from estimator.types import BACKENDS, ENGINES, EVIDENCES, Evidence
+from estimator.structure.arrays import Flags
+from estimator.structure.likeness import SPECIAL_LAYERS
+from estimator.types import BACKENDS, ENGINES, EVIDENCES, Accelerator, Backend, Evidence
 
 #: How well a case is known, best first; each has its own range.
 STRATA: tuple[str, ...] = ("measured", "gpu", "family", "none")
@@ -59,6 +61,28 @@ def range_ends(stated_ranges: Mapping[str, Any], choices: EngineChoices) -> NDAr
         out[0, k], out[1, k] = stated["low"] * sizes, stated["high"] * sizes
     # Nobody is surer of a case for knowing less of it.
     return np.stack([np.minimum.accumulate(out[0]), np.maximum.accumulate(out[1])])
+
+
+def unseen_layers(known: Collection[str] | None, gpu: Accelerator, backend: Backend, engine: str) -> tuple[str, ...]:
+    """Kinds of special layers that no row had on the family of a device with an engine and backend, as ``known`` names them.
+
+    None says nothing of any.
+    """
+    at = f"{family_of(gpu)}|{stack_of(engine, backend.value)}"
+    return () if known is None else tuple(layers for layers in SPECIAL_LAYERS if f"{layers}|{at}" not in known)
+
+
+def unseen_pairs(known: Collection[str] | None, choices: EngineChoices) -> dict[str, Flags]:
+    """By kind of special layers, the pairs on whose family, engine and backend no row had any, shape (pairs,)."""
+    out = {layers: np.zeros(choices.engine.shape, dtype=np.bool_) for layers in SPECIAL_LAYERS}
+    for g, gpu in enumerate(choices.gpus):
+        for engine, backend in set(zip(choices.engine[g].tolist(), choices.backend[g].tolist(), strict=True)):
+            if engine < len(ENGINES):
+                at = (choices.engine[g] == engine) & (choices.backend[g] == backend)
+                name = choices.software or ENGINES[engine].value
+                for layers in unseen_layers(known, gpu, BACKENDS[backend], name):
+                    out[layers][g, at] = True
+    return {layers: pairs.ravel() for layers, pairs in out.items()}
 
 
 def range_fields(

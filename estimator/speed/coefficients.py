@@ -22,14 +22,15 @@ DEPTH_SCALE_TOKENS = 4096.0
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """Fitted constants. ``hop`` and ``sum`` multiply their nominal seconds; ``unpipelined`` is the share of a prompt's time
-    that the assembly line does not cut (0 to 1).
+    """Fitted constants. ``hop``, ``sum`` and ``host_sum`` multiply their nominal seconds, the last one between devices that
+    do not reach each other; ``unpipelined`` is the share of a prompt's time that the assembly line does not cut (0 to 1).
 
     ``ranges``: kind and mode (``decode layers``) -> multipliers of tok/s.
     """
 
     hop: float
     sum: float
+    host_sum: float
     unpipelined: float
     ranges: Mapping[str, tuple[float, float]]
 

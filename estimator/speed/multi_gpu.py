@@ -17,9 +17,9 @@ import numpy as np
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.arrays import Floats
-from estimator.types import SERVERS, Accelerator, Backend
+from estimator.types import SERVERS, Backend
 
-#: Nominal scales of a hop between devices and of one sum over all devices, seconds; fitted coefficients multiply them.
+#: Nominal scales of a hop between devices and of one sum over two devices, seconds; fitted coefficients multiply them.
 HOP_S = 1e-4
 SUM_S = 1e-5
 #: Sums over all devices per layer: after the mixer and after the feed-forward part.
@@ -38,28 +38,6 @@ PIPELINED_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
 TENSOR_PARALLEL_ENGINES = frozenset(SERVERS)
 #: The two ways, as ``calibration.json`` names them.
 MODES: tuple[str, ...] = ("layers", "tensor")
-
-
-def is_linked(accelerator: Accelerator) -> bool:
-    """Whether several of these are taken to talk over the vendor's own link: in servers, not in other computers.
-
-    Cards with a bridge connector link two at most, and hardly any computer has the bridge.
-    """
-    return accelerator.kind == "datacenter" and bool(accelerator.link_bytes_s)
-
-
-def is_direct(accelerator: Accelerator) -> bool:
-    """Whether several of these read each other's memory: over the vendor's link, or over PCIe, which drivers keep from
-    consumer cards (github.com/tinygrad/open-gpu-kernel-modules changes NVIDIA's for that). Those pass everything through
-    the memory of the host.
-    """
-    return is_linked(accelerator) or accelerator.kind in ("datacenter", "workstation")
-
-
-def peer_bytes_s(accelerator: Accelerator, default_bytes_s: float) -> float:
-    """Peak bandwidth between devices in one direction, bytes/s."""
-    linked = accelerator.link_bytes_s if is_linked(accelerator) else None
-    return linked or accelerator.pcie_bytes_s or default_bytes_s
 
 
 def decode_shares(work: DecodeWork, coef: SpeedCoefficients) -> tuple[Floats, Floats]:
@@ -108,13 +86,15 @@ def packed_seconds_of(work: PrefillWork, coef: SpeedCoefficients, whole: Floats)
 
 def _sums(work: DecodeWork | PrefillWork, tokens: Any, steps: Any, coef: SpeedCoefficients) -> Floats:
     """Seconds of all sums over ``tokens`` in ``steps``: a ring moves 2 (n - 1) / n of the bytes over each link; links to the
-    host's memory share their way."""
+    host's memory share their way. A short sum goes up and down a tree, whose height is the log of n (NCCL 2.4)."""
     each_way = 2.0 * (work.gpu_count - 1.0) / work.gpu_count
     crossings = np.where(coef.direct, 1.0, HOST_CROSSINGS * np.minimum(work.gpu_count, SHARING_CARDS))
     moved = tokens * work.hidden * ACTIVATION_BYTES * each_way / coef.peer_bytes_s * LINK_LOSS * crossings
     sums = SUMS_PER_LAYER * work.layers
+    hops = np.log2(np.maximum(work.gpu_count, 2.0))
+    started = SUM_S * hops * np.where(coef.direct, coef.parallel.sum, coef.parallel.host_sum)
     alone = work.gpu_count <= 1.0
-    return np.asarray(np.where(alone, 0.0, sums * (steps * SUM_S * coef.parallel.sum + moved)))
+    return np.asarray(np.where(alone, 0.0, sums * (steps * started + moved)))
 
 
 def on_several(coef: SpeedCoefficients) -> SpeedCoefficients:

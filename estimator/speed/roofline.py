@@ -14,7 +14,7 @@ import numpy as np
 
 from estimator.speed.coefficients import SpeedCoefficients
 from estimator.speed.multi_gpu import decode_exchange_seconds, decode_shares, packed_seconds_of, prefill_seconds_of
-from estimator.speed.streams import packed_prompt_seconds, product_seconds, step_seconds
+from estimator.speed.streams import packed_prompt_seconds, product_seconds, step_seconds, tiled_seconds
 from estimator.speed.work import DecodeWork, PrefillWork
 from estimator.structure.arrays import Floats
 
@@ -136,6 +136,7 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
         turns = np.maximum(work.batch * alone - weights * share, 0.0) * coef.decode_overall
         products = np.where(np.isfinite(products), products, turns)
         together = step_seconds(work, coef, weights * share, context, fixed) + products
+        together = np.maximum(together, tiled_seconds(work, coef, share))
         device = np.where(work.batch > 1, np.maximum(together, np.maximum(single, floor)), device)
     return np.asarray(device + (host_dense + host_routed + crossings + between))
 

@@ -23,6 +23,9 @@ from estimator.types import GGUF_FORMATS, Accelerator, Quant, QuantFormat
 
 #: Columns of a tile of llama.cpp's matrix products.
 GGUF_TILE = 32.0
+#: Columns up to which llama.cpp multiplies quantized weights with vectors, column by column, and not in tiles
+#: (``MMVQ_MAX_BATCH_SIZE`` of ggml-cuda, ``mul_mat_vec_max_cols`` of ggml-vulkan, ``ne11_mm_min`` of ggml-metal).
+VECTOR_COLUMNS = 8.0
 #: Fitted constants of an engine, as ``calibration.json`` names them.
 CONSTANTS: tuple[str, ...] = ("cache", "arithmetic", "unpack", "four_bits", "sample_s", "s", "step_s", "prompt")
 
@@ -66,6 +69,15 @@ def product_seconds(work: DecodeWork, coef: SpeedCoefficients, unpack: Floats, s
     products = (tiled + attending) * coef.stream_arithmetic
     by_column = unpack * coef.stream_unpack * (batch - 1.0)
     return np.asarray(np.where(coef.stream_tile > 1.0, np.minimum(products, by_column), products) * share)
+
+
+def tiled_seconds(work: DecodeWork, coef: SpeedCoefficients, share: Any) -> Floats:
+    """Least seconds of a step that llama.cpp multiplies in tiles: those of a prompt of so many tokens; 0 for a step of few
+    columns, and without a known peak."""
+    tokens = np.maximum(work.batch, coef.stream_tile)
+    seconds = tokens * work.flops / coef.peak_flops * coef.linear * coef.prefill_overall * share
+    in_tiles = (coef.stream_tile > 1.0) & (work.batch > VECTOR_COLUMNS) & np.isfinite(seconds)
+    return np.asarray(np.where(in_tiles, seconds, 0.0))
 
 
 def unpacking(coef: SpeedCoefficients) -> Any:

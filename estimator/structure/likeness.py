@@ -1,4 +1,4 @@
-"""Whether two models have one structure: the same layers and sizes, whatever they are called."""
+"""How alike two models are: one structure, whatever they are called, or layers of the same kinds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ _STRUCTURE = (
     "mlp_bias", "qkv_bias", "output_bias", "qk_norm", "output_gate", "sinks", "indexer_heads", "indexer_dim",
     "indexer_topk", "residual_streams",
 )  # fmt: skip
+#: Kinds of layers that engines run with kernels of their own, which other layers tell nothing of; as texts say it.
+SPECIAL_LAYERS = {"linear": "linear attention", "state_space": "state-space layers", "sparse": "sparse attention"}
+
+
+def special_layers(model: ModelArchitecture) -> tuple[str, ...]:
+    """Those of :data:`SPECIAL_LAYERS` that a model has."""
+    has = (model.linear is not None, model.state_space is not None, bool(model.indexer_topk))
+    return tuple(kind for kind, applies in zip(SPECIAL_LAYERS, has, strict=True) if applies)
 
 
 def same_structure(known: ModelArchitecture, other: ModelArchitecture, *, count_tolerance: float = 0.0) -> bool:

@@ -157,6 +157,14 @@ class EstimateInput:
     cpu_moe_layers: int | None = strawberry.field(
         default=None, description="Layers whose experts stay on the host; the best number when left out."
     )
+    link: str | None = strawberry.field(
+        default=None,
+        description="How the accelerators reach each other and the host: `NVLink`, `PCIe`, or by generation and lanes, as "
+        "`PCIe 4.0 x8`. Left out, server GPUs have the link of their vendor and others the PCIe of their datasheet.",
+    )
+    power_limit_w: float | None = strawberry.field(
+        default=None, description="Power limit of each accelerator, W; that of its datasheet when left out."
+    )
     gpu_memory_utilization: float | None = strawberry.field(
         default=None,
         description="Share of each accelerator's memory that a server of checkpoints takes; 0.9 when left out.",

@@ -38,6 +38,7 @@ describe(
         "STREAMS_WAIT": "`engine` answers `streamsAtOnce` of `streams` at once; the others wait.",
         "PROJECTOR_UNKNOWN": "The size of the vision projector is unknown and not in the total.",
         "DRAFT_SLOWER": "Decoding is slower with the draft than without it.",
+        "LAYERS_UNMEASURED": "No measurement has layers of this kind on such an accelerator with this engine.",
         "BEST_FOR_ITS_TIME": "The best answers for their time: `worthPoints` in `seconds`, `withoutThinking` or with it.",
         "BEATEN_AT_EQUAL_SPEED": "`model` in `quant`, `withoutThinking` or with it, answers as fast and better by `points`.",
         "BEATEN": "`model` in `quant`, `withoutThinking` or with it, answers `times` as fast, and better by `points`.",

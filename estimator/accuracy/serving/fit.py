@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from estimator.accuracy.crossval import held_range, row_errors
+from estimator.accuracy.crossval import MINIMUM_NAMES, held_range, row_errors
 from estimator.accuracy.observations import Entities
 from estimator.accuracy.serving.rows import Served, served_rows
 from estimator.calibration.coefficients import Calibration
@@ -319,11 +319,13 @@ def fit_streams(
 def ranges_of(fitted: Fitted) -> tuple[dict[str, dict[str, tuple[float, float]]], Flags]:
     """Engine -> range of each of :data:`REGIMES`, and which cases are inside one that was set without their source.
 
-    A range is one of the decode speed of each stream: where enough rows of an engine state that, of these alone.
+    A range is one of the decode speed of each stream: where enough rows of an engine state that, of these alone. Where too
+    few sources have them to tell how sources differ, it is set without the models in turn.
     """
     all_cases = fitted.law.cases
     engines = np.array([stream_engine(case.served.engine) for case in all_cases])
     regimes = np.array([regime_of(case) for case in all_cases])
+    models = np.array([case.served.model.slug for case in all_cases])
     stream = np.array([case.served.kind == "stream" for case in all_cases])
     is_gguf, ratio = engines == Engine.LLAMA_CPP.value, np.exp(-fitted.left_out)
     ranges: dict[str, dict[str, tuple[float, float]]] = {}
@@ -334,7 +336,8 @@ def ranges_of(fitted: Fitted) -> tuple[dict[str, dict[str, tuple[float, float]]]
             near = regimes == regime
             mine, like = near & (engines == engine), near & (is_gguf == (engine == Engine.LLAMA_CPP.value))
             own = next((of for of in (mine & stream, mine, like) if of.sum() >= MINIMUM_ROWS), near)
-            (low, high), inside = held_range(fitted.names[own].tolist(), fitted.left_out[own])
+            names = fitted.names[own] if len(set(fitted.names[own].tolist())) >= MINIMUM_NAMES else models[own]
+            (low, high), inside = held_range(names.tolist(), fitted.left_out[own])
             ranges[engine][regime] = low, high
             held[mine] = ((ratio >= low) & (ratio <= high))[mine]
             if inside is not None:

@@ -11,6 +11,7 @@ from api.errors import QuestionError
 from estimator.advice.commands import commands
 from estimator.calibration.coefficients import Calibration
 from estimator.sentences import SentenceCode
+from estimator.types import Evidence
 from tests.support.catalogs import CATALOG
 
 MIB, GIB = 1024**2, 1024**3
@@ -289,3 +290,77 @@ def test_a_size_of_a_publishers_choice_says_how_far_off_it_may_be() -> None:
     assert alike.values["relative_error"] is None
     assert ask(model="granite-4.1-8b", gpu="rtx-4090", quant="UD-Q4_K_XL").notes == ()
     assert ask(model="granite-4.2-8b", gpu="rtx-4090", quant="Q4_K_M").notes == ()
+
+
+def test_many_drafted_tokens_are_checked_in_tiles() -> None:
+    """ggml-org/llama.cpp#10455: 16 drafted tokens a step, of which 34.3 % are accepted, on an M4 Pro: 10.78 tok/s."""
+    draft = {"model": "qwen2.5-coder-3b", "quant": "Q4_0", "tokens": 16, "acceptance_rate": 0.3432}
+    setup = {"model": "qwen2.5-coder-32b", "gpu": "apple-m4-pro-20c-64gb", "quant": "Q4_K_M", "engine": "llama.cpp"}
+    answer = ask(**setup, context_tokens=4096, draft=draft)
+    speed, prefill = answer.estimate.decode, answer.estimate.prefill
+    assert speed is not None
+    assert prefill is not None
+    assert answer.speculation is not None
+    assert speed.low <= 10.78 <= speed.high
+    # A tile of 32 columns takes as long as a prompt of so many tokens, full or not.
+    assert answer.speculation.check_s > 0.9 * 32 / prefill.value
+    few = ask(**setup, context_tokens=4096, draft=draft | {"tokens": 7}).speculation
+    assert few is not None
+    assert few.check_s < 0.8 * answer.speculation.check_s
+
+
+def test_linear_layers_of_old_builds_take_a_processor_longer() -> None:
+    """ggml-org/llama.cpp#19480 of February 2026, DDR5-5600: 7.74 tok/s, and 3.54 of a model without such layers."""
+    processor = {"gpu": "cpu-ddr5-5600-2ch", "quant": "Q4_K_M", "engine": "Ollama"}
+    old, now = (
+        ask(model="qwen3-coder-next", **processor, **build).estimate.decode for build in ({"build_date": "2026-02"}, {})
+    )
+    assert old is not None
+    assert now is not None
+    assert old.low <= 7.74 <= old.high
+    assert now.value > 1.5 * old.value
+    plain = [
+        ask(model="qwen2.5-coder-32b", **processor, **build).estimate.decode
+        for build in ({"build_date": "2026-02"}, {})
+    ]
+    assert plain[0] is not None
+    assert plain[1] is not None
+    assert plain[0].low <= 3.54 <= plain[0].high
+    assert plain[0].value == pytest.approx(plain[1].value, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("question", "layers"),
+    [
+        # vllm-project/vllm#30832: 30 tok/s.
+        (
+            {"model": "deepseek-v3.2", "gpu": "h20", "gpu_count": 8, "quant": "fp8", "engine": "vLLM"},
+            "sparse attention",
+        ),
+        ({"model": "qwen3-coder-next", "gpu": "cpu-ddr5-5600-2ch", "quant": "Q4_K_M"}, "linear attention"),
+        ({"model": "qwen3.6-27b", "gpu": "rtx-3090", "quant": "Q4_K_M"}, None),
+        ({"model": "qwen3-30b-a3b", "gpu": "cpu-ddr5-5600-2ch", "quant": "Q4_K_M"}, None),
+    ],
+)
+def test_layers_that_nobody_measured_are_said_so(question: dict[str, Any], layers: str | None) -> None:
+    answer = ask(**question)
+    notes = [note for note in answer.notes if note.code is SentenceCode.LAYERS_UNMEASURED]
+    assert [note.values["layers"] for note in notes] == ([layers] if layers else [])
+    assert answer.estimate.decode is not None
+    assert (answer.estimate.decode.evidence is Evidence.EXTRAPOLATED) is bool(layers)
+
+
+def test_a_link_and_a_power_limit_are_those_of_the_rig() -> None:
+    setup = {"model": "qwen3-8b", "gpu": "rtx-3090", "gpu_count": 2, "quant": "awq-int4", "engine": "vLLM"}
+    speeds = {link: ask(**setup, link=link).estimate.prefill for link in ("NVLink", "PCIe 4.0 x16", "PCIe 3.0 x4")}
+    values = [speed.value for speed in speeds.values() if speed is not None]
+    assert len(values) == 3
+    assert values == sorted(values, reverse=True)
+    limited, free = (
+        ask(**{**setup, "gpu_count": 1}, **limit).estimate.prefill for limit in ({"power_limit_w": 220}, {})
+    )
+    assert limited is not None
+    assert free is not None
+    assert limited.value < free.value
+    with pytest.raises(QuestionError, match="joins 2"):
+        ask(**{**setup, "gpu_count": 4}, link="NVLink")

@@ -14,6 +14,7 @@ from estimator.accuracy.fitting import Fit, fit
 from estimator.accuracy.observations import MeasuredRow, micro_batch_of, observe, stated_of
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.intervals import DEPTH, STRATA, range_ends
+from estimator.calibration.siblings import siblings_of
 from estimator.estimate import estimate
 from estimator.placement.engines import engine_choices
 from estimator.types import Backend, Engine, EstimateRequest, Status, UnsupportedError
@@ -107,7 +108,8 @@ def test_the_estimator_answers_what_was_fitted(rows: list[dict[str, Any]], calib
         and not (row.backend is Backend.CPU and row.row.get("threads"))
     ]
     effects = calibration.data[kind]["effects"]
-    fitted = Fit(effects, FACTORS[kind]).predict(list(shipped_terms(kind, chosen)(range(len(chosen)), effects)))
+    shipped = shipped_terms(kind, chosen, siblings_of(ENTITIES.accelerators.values()))
+    fitted = Fit(effects, FACTORS[kind]).predict(list(shipped(range(len(chosen)), effects)))
     compared = 0
     for chosen_row, log_seconds in zip(chosen, fitted, strict=True):
         shift = shift_of(calibration, chosen_row)

@@ -51,6 +51,14 @@ def test_rows_are_left_out_by_what_they_state(change: dict[str, Any], reason: st
     assert why_not({**ROW, **change}) == reason
 
 
+def test_a_row_is_asked_about_over_its_link() -> None:
+    links = ("NVLink NV4; 260 W limit", "PCIe 3.0 x8, no P2P", "separate NUMA nodes")
+    bridged, narrow, plain = shared_rows(ENTITIES, [{**ROW, "pcie": link} for link in links])
+    assert bridged.request.accelerator.bridged
+    assert narrow.request.accelerator.pcie_bytes_s == pytest.approx(8 * 0.985e9)
+    assert plain.request.accelerator == ENTITIES.accelerators["rtx-3090"]
+
+
 def test_a_row_is_asked_about_as_it_ran() -> None:
     stated = {"source_note": "llama-bench log; n_ubatch=2048", "kind": "prefill", "n_prompt": 2048, "depth": 16384}
     swept = {"engine": "vllm", "quant_slug": "fp8", "source_note": "run_id kvsweep/Model/c8192/fp8; kv fp8; tp=2 pp=1"}

@@ -15,7 +15,8 @@ from estimator.calibration.effects import die_of
 from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.speed.coefficients import depth_log
-from estimator.speed.multi_gpu import HOP_S, is_linked, peer_bytes_s
+from estimator.speed.links import is_linked, peer_bytes_s, with_link
+from estimator.speed.multi_gpu import HOP_S
 from estimator.types import Accelerator, Backend, Engine, Estimate, EstimateRequest, Evidence, Status
 from tests.support.catalogs import CATALOG
 
@@ -172,6 +173,13 @@ def test_prompts_gain_by_the_vendors_link() -> None:
         prefill(ask("llama-3.1-8b", device, "bf16-safetensors", 4, prompt_tokens=8192)) for device in (linked, unlinked)
     )
     assert fast > slow
+
+
+def test_cards_with_a_bridge_sum_sooner() -> None:
+    card = accelerator("rtx-3090")
+    bridged, apart = (with_link(card, link, 2) for link in ("NVLink", "PCIe"))
+    for kind in (decode_s, lambda answer: 1.0 / prefill(answer)):
+        assert kind(ask("qwen3-8b", bridged, "awq-int4", 2)) < kind(ask("qwen3-8b", apart, "awq-int4", 2))
 
 
 @pytest.mark.parametrize(
