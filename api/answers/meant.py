@@ -22,6 +22,8 @@ _QUESTION = frozenset((
 _ARTICLES = frozenset(("a", "an", "my", "our", "the", "your"))
 #: Words that stand between the two names.
 _BETWEEN = frozenset(("on", "with", "for", "in", "and", "at", "+", "@", "/", "|", "&", "-", "vs"))
+#: Those of them behind which the machine stands.
+_UPON = frozenset(("on", "@"))
 _MAX_NEAR = 12
 #: A number of weights alone, as "70B", names no model, and no card whose number it is.
 _SIZE = re.compile(r"\d+(?:\.\d+)?\s*b", re.IGNORECASE)
@@ -38,6 +40,10 @@ class Meant:
     def names_something(self) -> bool:
         """Whether the text names a model or an accelerator."""
         return self.model is not None or self.gpu is not None
+
+    @property
+    def names_both(self) -> bool:
+        return self.model is not None and self.gpu is not None
 
     @property
     def is_plain(self) -> bool:
@@ -85,7 +91,8 @@ def _of_words(view: CatalogView, words: list[str]) -> Meant:
     for reading in _readings(view, words):
         if reading.is_plain:
             return reading
-        kept = kept or reading
+        if kept is None or (reading.names_both and not kept.names_both):
+            kept = reading
     return kept or Meant()
 
 
@@ -95,6 +102,18 @@ def near(view: CatalogView, text: str) -> Near:
     if related.models or related.gpus:
         return related
     return Near(*(_alike(view, kind, text) for kind in ("model", "gpu")))
+
+
+def half_meant(view: CatalogView, text: str) -> tuple[Meant, str] | None:
+    """The known name of a model on a machine, and the text in the place of the other; None where both or none are known."""
+    words = _without_question(text.split())
+    for place in range(1, min(len(words), _MAX_WORDS) - 1):
+        if words[place].casefold() in _UPON:
+            first, second = " ".join(words[:place]), " ".join(_without_question(words[place + 1 :]))
+            model, gpu = _meaning(view, "model", first), _meaning(view, "gpu", second)
+            if (model is None) != (gpu is None) and first and second:
+                return Meant(model, gpu), second if gpu is None else first
+    return None
 
 
 def _related(view: CatalogView, kind: str, text: str) -> tuple[str, ...]:

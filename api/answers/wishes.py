@@ -36,7 +36,7 @@ _USES = {
     WorkloadKind.RAG: r"rag|retrieval|documents?|summari[sz](?:ing|ation)",
     WorkloadKind.REASONING: r"reasoning|math(?:s|ematics)?|thinking",
 }
-#: A use stands after one of these words, before "model", or at the end; elsewhere its word may belong to a name.
+#: A use stands after one of these words, before "model" or "on", or at the end; elsewhere its word may belong to a name.
 _BEFORE_USE = r"\b(?:for|to|as|do|doing|about|best|good)\s+(?:(?:a|an|my|our|local|some|the)\s+)*"
 _SIZE = (
     r"(?<![\w.-])(\d+(?:\.\d+)?)\s*b(?:illion)?(?:[\s-]*(?:param(?:eter)?s?|models?|llms?|class|moe|dense))*(?![\w-])"
@@ -112,8 +112,11 @@ class _Text:
     def use(self) -> WorkloadKind | None:
         for kind, words in _USES.items():
             if self.take(
-                (rf"{_BEFORE_USE}(?:{words})\b", rf"\b(?:{words})(?=\s+(?:models?|llms?)\b)", rf"\b(?:{words})\s*$")
-            ):
+                (
+                    rf"{_BEFORE_USE}(?:{words})\b", rf"\b(?:{words})(?=\s+(?:models?|llms?)\b)", rf"\b(?:{words})\s*$",
+                    rf"^\s*(?:{words})(?=\s+(?:on|with)\b)",
+                )
+            ):  # fmt: skip
                 return kind
         return None
 

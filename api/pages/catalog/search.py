@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.answers.meant import Meant, meant, near
+from api.answers.meant import Meant, half_meant, meant, near
 from api.answers.story import pair_slug
 from api.answers.wishes import Wish, wish_of
 from api.catalog.fit_reads import FitReads
@@ -20,6 +21,7 @@ from api.pages.catalog.traits import KIND_NAMES, Abilities
 from api.pages.readings import TYPED, typed
 from api.pages.responses import COMMON, html
 from api.pages.wording import billions
+from db.entries.names.meanings import Meaning
 from estimator.calibration.scale import KIND_OF_WORKLOAD
 from estimator.types import WorkloadKind
 
@@ -35,12 +37,15 @@ async def search_page(request: Request, reads: FitReads, base_url: str) -> Respo
     if not text:
         return RedirectResponse("/", 303, headers=dict(COMMON))
     wish, named = await asyncio.to_thread(_read, reads.view, text)
+    half = await asyncio.to_thread(_half, reads.view, text, wish, named)
+    if half is not None:
+        return html("catalog/search.html", half, base_url, "/search")
     path = _page_of(wish, named)
     if path:
         names = typed([named.gpu, named.model])
         path += f"{'&' if '?' in path else '?'}{urlencode({TYPED: names})}" if names else ""
         return RedirectResponse(path, 303, headers=dict(COMMON))
-    values = await asyncio.to_thread(_choices, reads.view, text, wish)
+    values = await asyncio.to_thread(_choices, reads.view, text, wish, named.gpu)
     return html("catalog/search.html", values, base_url, "/search", 200 if values["found"] else 404)
 
 
@@ -48,14 +53,20 @@ def _read(view: CatalogView, text: str) -> tuple[Wish, Meant]:
     named = meant(view, text)
     if named.names_something and named.is_plain:
         return Wish(text), named
-    wish = wish_of(text, lambda part: meant(view, part).names_something)
+    wish = wish_of(text, lambda part: _is_name(view, part))
     return wish, meant(view, wish.names) if wish.names else Meant()
+
+
+def _is_name(view: CatalogView, text: str) -> bool:
+    """Whether a text has names alone: beside a machine, a number of weights is a condition."""
+    named = meant(view, text)
+    return named.model is not None or (named.gpu is not None and wish_of(text, lambda _: False).size_b is None)
 
 
 def _page_of(wish: Wish, named: Meant) -> str:
     """Address of the page of what is asked for; empty where a model is still to be chosen, or nothing is named."""
     model, gpu = named.model, named.gpu
-    if wish.size_b is not None and gpu is None:
+    if wish.size_b is not None and model is None:
         return ""
     if gpu is None and (wish.budget_usd is not None or wish.people is not None or wish.decode_tok_s is not None):
         return _bought_or_served(wish, None if model is None else model.slug)
@@ -94,11 +105,38 @@ def _address(path: str, **values: str | float | None) -> str:
     return f"{path}?{query}" if query else path
 
 
-def _choices(view: CatalogView, text: str, wish: Wish) -> dict[str, Any]:
-    groups = _entities(view, wish.names or text) if wish.size_b is None else _sized(view, wish, wish.size_b)
+def _choices(view: CatalogView, text: str, wish: Wish, gpu: Meaning | None) -> dict[str, Any]:
+    groups = _entities(view, wish.names or text) if wish.size_b is None else _sized(view, wish, wish.size_b, gpu)
     is_known = any(rows for _, rows in groups)
     title = f"“{text}” may mean" if is_known else f"Nothing is called “{text}”"
     return {"query": text, "title": title, "groups": groups, "found": is_known}
+
+
+def _half(view: CatalogView, text: str, wish: Wish, named: Meant) -> dict[str, Any] | None:
+    """What a text may mean that names a model on a machine, of which one is not known; None for another text."""
+    half = half_meant(view, text)
+    if half is None or named.names_both:
+        return None
+    if half[0].model is None and not (wish.is_plain and wish.size_b is None):
+        return None
+    known, other = half
+    listed = near(view, other)
+    if known.model is not None:
+        kind, name = "accelerator", view.model(known.model.slug).name
+        pairs = [(view.gpu(slug).name, Meant(known.model, Meaning(slug))) for slug in listed.gpus]
+    else:
+        assert known.gpu is not None
+        kind, name = "model", view.gpu(known.gpu.slug).name
+        pairs = [(view.model(slug).name, Meant(Meaning(slug), known.gpu)) for slug in listed.models]
+    # A machine without a model near the text is a question about its use.
+    if not pairs and (named.names_something or known.model is None):
+        return None
+    plain = Wish(text)
+    groups: list[Group] = [
+        (f"With {name}", [(other_name, _page_of(plain, pair), "") for other_name, pair in pairs]),
+        (f"{name} alone", [(name, _page_of(plain, known), "")]),
+    ]
+    return {"query": text, "title": f"No {kind} is called “{other}”", "groups": groups, "found": True}
 
 
 def _entities(view: CatalogView, text: str) -> list[Group]:
@@ -110,8 +148,9 @@ def _entities(view: CatalogView, text: str) -> list[Group]:
     ]
 
 
-def _sized(view: CatalogView, wish: Wish, size_b: float) -> list[Group]:
+def _sized(view: CatalogView, wish: Wish, size_b: float, gpu: Meaning | None) -> list[Group]:
     """Models of about a size, surely most able first, each with the rest of the question; then that without a size."""
+    beside = replace(wish, size_b=None)
     able, kind = view.derived(Abilities), KIND_OF_WORKLOAD[wish.use or WorkloadKind.CHAT]
     models = [
         model
@@ -120,11 +159,13 @@ def _sized(view: CatalogView, wish: Wish, size_b: float) -> list[Group]:
     ]
     related = [model for model in models if relevance(wish.names, [model.name, model.slug, *model.aliases]) > 0]
     models = sorted(related or models, key=lambda model: -able.of(model.slug)[kind].low)
-    open_ended = wish.budget_usd is not None or wish.people is not None or wish.decode_tok_s is not None
+    open_ended = gpu is None and (
+        wish.budget_usd is not None or wish.people is not None or wish.decode_tok_s is not None
+    )
     rows = [
         (
             model.name,
-            _bought_or_served(wish, model.slug) if open_ended else _address(f"/model/{model.slug}"),
+            _page_of(beside, Meant(Meaning(model.slug), gpu)),
             f"{billions(model.entry['params_total_b'])}, {able.of(model.slug)[kind].value:.0f} points",
         )
         for model in models[:_MOST]

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from db.entries.names.words import NOISE, words
+from db.entries.names.words import NOISE, USES, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +198,8 @@ def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
     "grok 2" is no "dolphin-grok-instruct-2".
     """
     known = words("model", name)
+    if USES.issuperset(asked):
+        return False
     if not _VARIANTS.isdisjoint({*known} - {*asked}):
         return False
     shared = NOISE["model"].union(base)

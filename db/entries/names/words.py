@@ -49,6 +49,15 @@ _SYNONYMS: Mapping[str, Mapping[str, str]] = {
 #: Words of product lines that a model number makes needless: "4090" is the RTX 4090.
 LINES = frozenset({"rtx", "gtx", "rx"})
 
+#: Words of uses, by which alone no model is called.
+USES = frozenset(
+    {
+        "agent", "agentic", "agents", "assistant", "chat", "code", "coding", "creative", "finance", "instruct", "legal", "math",
+        "maths", "medical", "programming", "python", "rag", "reasoning", "retrieval", "roleplay", "rp", "sql", "story",
+        "summarization", "summarizer", "thinking", "tool", "tools", "translation", "vision", "writing",
+    }
+)  # fmt: skip
+
 #: Words that a name may have or lack without being another name.
 NOISE: Mapping[str, frozenset[str]] = {
     "gpu": frozenset(

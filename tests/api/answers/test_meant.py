@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.answers.meant import meant, near
+from api.answers.meant import half_meant, meant, near
 from api.catalog.view import CatalogView
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
@@ -28,6 +28,8 @@ def view(bundled_catalog: Catalog) -> CatalogView:
         ("best model for my rtx 4090", None, "rtx-4090"),
         ("which gpu for qwen3 32b", "qwen3-32b", None),
         ("qwen3 32b on my macbook m4 max 64", "qwen3-32b", "apple-m4-max-40c-64gb"),
+        ("qwen3 8b 3060", "qwen3-8b", "rtx-3060-12-gb"),
+        ("coding on 3060", None, "rtx-3060-12-gb"),
         ("foo bar baz", None, None),
         ("can I run it", None, None),
         ("", None, None),
@@ -38,6 +40,29 @@ def view(bundled_catalog: Catalog) -> CatalogView:
 def test_names_are_told_apart(view: CatalogView, text: str, model: str | None, gpu: str | None) -> None:
     named = meant(view, text)
     assert (named.model and named.model.slug, named.gpu and named.gpu.slug) == (model, gpu)
+
+
+@pytest.mark.parametrize(
+    ("text", "half"),
+    [
+        ("qwen3 32b on a RTX 9090", ("qwen3-32b", None, "RTX 9090")),
+        ("deepseek on my rtx 5090", (None, "rtx-5090", "deepseek")),
+        ("qwen3 32b on rtx 4090", None),
+        ("rtx 4090 on linux", None),
+        ("foo on bar", None),
+        ("on", None),
+    ],
+)
+def test_the_known_name_of_two_is_told_from_the_other(
+    view: CatalogView, text: str, half: tuple[str | None, str | None, str] | None
+) -> None:
+    found = half_meant(view, text)
+    if half is None:
+        assert found is None
+        return
+    assert found is not None
+    named, other = found
+    assert (named.model and named.model.slug, named.gpu and named.gpu.slug, other) == half
 
 
 def test_a_part_of_names_lists_those_that_have_it(view: CatalogView) -> None:

@@ -27,6 +27,7 @@ _NAMES = {"qwen3 32b", "16 gb m4 mac", "macbook air m4 16 gb", "qwen3-coder 30b"
             Wish("", budget_usd=2500, decode_tok_s=20, size_b=70, best_of=ModelKind.MIXTURE_OF_EXPERTS),
         ),
         ("the best dense model under $1,000", Wish("", budget_usd=1000, best_of=ModelKind.DENSE)),
+        ("coding on a MacBook Air M4 with 16 GB", Wish("MacBook Air M4 16 GB", use=WorkloadKind.CODING)),
         ("H100 for agents", Wish("H100", use=WorkloadKind.AGENTIC_CODING)),
     ],
 )

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
         ("llama 3.1 8b on 2x 3090", "/serve?model=llama-3.1-8b&gpu=rtx-3090&count=2&people=1"),
         ("what can I run on an RTX 4090 for chat?", "/here?gpu=rtx-4090&workload=chat"),
         ("llama 3.1 8b on RTX 4090 for coding", "/can/llama-3.1-8b-on-rtx-4090?workload=coding"),
+        ("chat on RTX 4090", "/here?gpu=rtx-4090&workload=chat"),
         ("llama 3.1 8b for 20 users", "/serve?model=llama-3.1-8b&people=20"),
         ("20 users, llama 3.1 8b on 2x 3090", "/serve?model=llama-3.1-8b&gpu=rtx-3090&count=2&people=20"),
         ("$2,500 for coding at 20 tok/s", "/buy?budget=2500&tok_s=20&workload=coding"),
@@ -49,6 +50,28 @@ async def test_a_text_that_fits_several_lists_them(client: httpx.AsyncClient) ->
     nothing = await client.get("/search", params={"q": "zzzz"})
     assert nothing.status_code == 404
     assert "Nothing is called" in nothing.text
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "paths"),
+    [
+        (
+            "llama 3.1 8b on RTX 9090",
+            "No accelerator is called “RTX 9090”",
+            ["/can/llama-3.1-8b-on-rtx-3090", "/model/llama-3.1-8b"],
+        ),
+        ("llama on 2x 3090", "No model is called “llama”", ["/serve?model=llama-3.1-8b&gpu=rtx-3090&count=2&people=1"]),
+        ("llama 3.1 8b on a potato", "No accelerator is called “potato”", ["/model/llama-3.1-8b"]),
+        ("an 8B on rtx 4090", "may mean", ["/can/llama-3.1-8b-on-rtx-4090"]),
+    ],
+)
+async def test_the_known_half_of_a_question_is_kept(
+    client: httpx.AsyncClient, text: str, title: str, paths: list[str]
+) -> None:
+    response = await client.get("/search", params={"q": text})
+    assert response.status_code == 200
+    assert title in response.text
+    assert {*paths} <= {attributes["href"] for attributes in Outline(response.text).all("a")}
 
 
 async def test_a_size_lists_its_models_with_the_rest_of_the_question(client: httpx.AsyncClient) -> None:
