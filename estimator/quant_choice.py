@@ -88,8 +88,11 @@ def unpaged_points(quants: Sequence[Quant], devices: Sequence[Accelerator], user
         users > 1 or (device.kind == "datacenter" and (device.generation_year or 0) >= _SERVES_FROM)
         for device in devices
     ]
+    # MLX runs plain checkpoints, too, and no engine with paged memory runs on Apple's chips.
+    formats = [quant.format in _UNPAGED for quant in quants]
+    unpaged = np.logical_or.outer([device.vendor == "apple" for device in devices], formats)
     points = UNPAGED_POINTS + UNPAGED_POINTS_PER_DOUBLING * np.log2(users)
-    return np.asarray(np.multiply.outer(serves, [points * (quant.format in _UNPAGED) for quant in quants]))
+    return np.asarray(points * (np.array(serves)[:, None] & unpaged))
 
 
 def drawbacks(tight: Floats, offloaded: Floats, unpaged: Floats) -> Floats:

@@ -119,6 +119,9 @@ def test_pages_matter_where_people_are_served() -> None:
     four, eight = (unpaged_points(quants, devices, users=users) for users in (4, 8))
     assert four == pytest.approx((UNPAGED_POINTS + 2 * UNPAGED_POINTS_PER_DOUBLING) * np.array([plain] * 3))
     assert (eight > four)[:, :2].all()
+    # A Mac runs plain checkpoints in MLX.
+    (mac,) = unpaged_points(quants, [specs.accelerator(CATALOG.gpus["apple-m3-ultra-60c-96gb"])], users=4)
+    assert mac == pytest.approx(four[0, 0])
 
 
 def test_of_setups_that_are_rated_alike_the_customary_one_is_taken() -> None:
