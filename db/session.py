@@ -21,6 +21,8 @@ from db.settings import CONNECTION_LIFETIME_S, KEPT_STATEMENTS
 #: Readers never wait for the writer in WAL mode; a writer waits this long for another one (an index build included).
 SQLITE_BUSY_TIMEOUT_MS = 600_000
 SQLITE_SERVING = ("temp_store=MEMORY", "cache_size=-65536")
+#: A run appends and reads little again: a worker's memory must not follow the size of the database.
+SQLITE_WRITING = ("temp_store=MEMORY", "cache_size=-16384")
 #: Sorted runs small enough to leave memory are sorted and merged by threads: 1.5 times faster on two cores.
 SQLITE_SORTING = ("temp_store=FILE", "cache_size=-4096", "threads=2")
 SQLITE_MMAP_BYTES = 1 << 30
@@ -73,7 +75,7 @@ def make_engine(url: str, *, sorting: bool = False) -> Engine:
     _make_folder(url)
     waiting = {"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
     engine = create_engine(url, **_KEPT, connect_args=waiting)
-    _prepare_sqlite(engine, SQLITE_SORTING if sorting else SQLITE_SERVING)
+    _prepare_sqlite(engine, SQLITE_SORTING if sorting else SQLITE_WRITING)
     return engine
 
 
