@@ -78,8 +78,12 @@ def compressed_by_source(values: Mapping[str, Any], facts: dict[str, Any]) -> No
     """DeepSeek V4.1: few layers keep the compressed cache that the others read, and two look n-grams up in tables.
 
     Source: its configuration and its list of tensors (deepseek-ai/DeepSeek-V4.1-Flash, revision dba1be0a), whose count this
-    gives to the parameter.
+    gives to the parameter. Raises :class:`ImportFactsError` for one without experts.
     """
+    if not facts["moe"]:
+        raise ImportFactsError(
+            "'n_routed_experts' is missing; every layer of this class has experts", "n_routed_experts"
+        )
     layers, hidden = facts["n_layers"], int(facts["hidden_size"])
     sources, indexed = (_numbers(values, f"{kind}_source_layer_ids", layers) for kind in ("kv", "index"))
     listed = _numbers(values, "compress_ratios", 1 << 20)

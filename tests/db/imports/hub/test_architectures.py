@@ -384,6 +384,13 @@ def test_an_indexer_lists_a_kind_for_each_layer() -> None:
             facts_from_config({**config, "indexer_types": wrong})
 
 
+def test_compressed_layers_without_experts_are_refused() -> None:
+    config = CONFIGS["deepseek-v4.1-flash"]
+    dense = {key: value for key, value in config["text_config"].items() if key != "n_routed_experts"}
+    with pytest.raises(ImportFactsError, match="'n_routed_experts' is missing"):
+        facts_from_config({**config, "text_config": dense})
+
+
 def test_lightning_attention_alone_has_its_own_heads() -> None:
     config = {**CONFIGS["minimax-m1"], "num_hidden_layers": 1, "attn_type_list": [0]}
     assert facts_from_config(config)["attention"]["linear"] == {
