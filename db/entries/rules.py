@@ -246,21 +246,6 @@ def _comparable(
     return backend, tuple(sorted(formats)), minimum, native, None if targets is None else tuple(sorted(targets))
 
 
-def unsupported_architectures_agree(entry: Entry) -> Iterator[Finding]:
-    """The same for the architectures that an engine cannot run."""
-    applied: set[str] = set()
-    for rule in ENGINE_RULES:
-        if rule.engine.value == entry["slug"]:
-            applied |= rule.unsupported_architectures
-    stated = {item["architecture"] for item in entry["unsupported_architectures"]}
-    if applied != stated:
-        differing = ", ".join(sorted(applied ^ stated))
-        yield (
-            "unsupported_architectures",
-            f"file and estimator/placement/hardware.py differ in {differing}; make both equal",
-        )
-
-
 def host_bandwidth_follows(entry: Entry) -> Iterator[Finding]:
     """GB/s = channels x 8 bytes x MT/s / 1000."""
     expected = entry["memory_channels"] * 8 * entry["memory_data_rate_mt_s"] / 1000
@@ -288,7 +273,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "quant": (format_states_its_size, groups_state_their_scale, quality_has_a_source),
     "workload": (lengths_fit_the_context, minimum_is_below_comfortable),
-    "engine": (engine_rules_agree, unsupported_architectures_agree),
+    "engine": (engine_rules_agree,),
     "host": (host_bandwidth_follows, host_compute_follows),
     "computer": COMPUTER_RULES,
     "price": PRICE_RULES,

@@ -195,13 +195,6 @@ class EngineRuleFile(Shape):
     source: Sources
 
 
-class UnsupportedArchitecture(Shape):
-    """An architecture that an engine cannot run, and who says so."""
-
-    architecture: Name
-    source: Text
-
-
 class EngineFile(Shape):
     """An engine and what it runs; its slug is the name by which speeds of it were measured."""
 
@@ -211,7 +204,6 @@ class EngineFile(Shape):
     front_of: Slug | None
     homepage: Text
     rules: Annotated[list[EngineRuleFile], Field(min_length=1)]
-    unsupported_architectures: list[UnsupportedArchitecture]
     notes: Text | None
     source: Sources
 

@@ -1,7 +1,8 @@
 """Formats that hardware can run, and the part of its memory that an engine gets: rules over datasheet facts.
 
 The rules are data, in the order in which a user would choose: the vendor's own interface first, Vulkan last. The engine
-files of the catalog state the same rules with their sources; the catalog check compares both.
+files of the catalog state the same formats and devices with their sources; the catalog check compares both. Architectures
+that an engine cannot run are stated here alone.
 """
 
 from __future__ import annotations
@@ -29,17 +30,20 @@ MXFP4_ROCM_TARGETS = frozenset({"gfx942", "gfx950", "gfx1201"})
 SGLANG_ROCM_TARGETS = frozenset({"gfx942", "gfx950"})
 #: System memory that the operating system and programs keep, bytes.
 HOST_RESERVE_BYTES = 4 * 1024**3
-#: Architectures that neither llama.cpp nor its fronts can convert.
-NO_GGUF = frozenset(
-    {
+#: Architectures that neither llama.cpp nor its fronts can convert, by the source that says so.
+NO_GGUF_BY_SOURCE: dict[str, tuple[str, ...]] = {
+    "llama.cpp conversion/__init__.py (00bdaa1): TEXT_MODEL_MAP has no such class": (
         "BailingMoeLinearV2ForCausalLM", "ChatGLM1Model", "CohereCompassForCausalLM", "Ernie4_5_VLMoeForConditionalGeneration",
-        "HunYuanForCausalLM", "HyperCLOVAXForCausalLM", "JetMoeForCausalLM",
-        "MiniCPMSALAForCausalLM", "MiniMaxM1ForCausalLM",
-        "MiniMaxText01ForCausalLM", "RecurrentGemmaForCausalLM", "Rwkv5ForCausalLM", "SarvamMLAForCausalLM",
-        "Step3TextForCausalLM", "TelechatForCausalLM", "Zamba2ForCausalLM", "ZambaForCausalLM",
-    }
-)  # fmt: skip
-#: Not in llama.cpp's list of architectures; Ollama runs both with code of its own.
+        "HunYuanForCausalLM", "HyperCLOVAXForCausalLM", "JetMoeForCausalLM", "MiniCPMSALAForCausalLM",
+        "RecurrentGemmaForCausalLM", "Rwkv5ForCausalLM", "Step3TextForCausalLM", "TelechatForCausalLM", "Zamba2ForCausalLM",
+        "ZambaForCausalLM",
+    ),
+    "https://github.com/MiniMax-AI/MiniMax-M1/issues/19": ("MiniMaxM1ForCausalLM", "MiniMaxText01ForCausalLM"),
+    "converters of llama.cpp (code index, October 2026): SarvamMoEForCausalLM alone": ("SarvamMLAForCausalLM",),
+}  # fmt: skip
+NO_GGUF = frozenset(name for names in NO_GGUF_BY_SOURCE.values() for name in names)
+#: Not in llama.cpp's list of architectures (LLM_ARCH_NAMES of src/llama-arch.cpp, 00395eb); Ollama runs both with code of
+#: its own.
 LLAMA_CPP_UNSUPPORTED = NO_GGUF | {"MllamaForConditionalGeneration", "SolarForCausalLM"}
 
 

@@ -57,9 +57,6 @@ BREAKING: dict[str, tuple[str, str, Change, str]] = {
     "lengths_fit_the_context": ("workload", "chat", put("context_tokens", 1000), "context_tokens"),
     "minimum_is_below_comfortable": ("workload", "chat", put("minimum_decode_tok_s", 99.0), "minimum_decode_tok_s"),
     "engine_rules_agree": ("engine", "vllm", put("rules", []), "rules"),
-    "unsupported_architectures_agree": (
-        "engine", "llama.cpp", put("unsupported_architectures", []), "unsupported_architectures",
-    ),
     "host_bandwidth_follows": ("host", "desktop-ddr5-5600-64gb", put("bandwidth_gbps", 200.0), "bandwidth_gbps"),
     "host_compute_follows": ("host", "desktop-ddr5-5600-64gb", put("cores", 64), "fp32_gflops"),
     "takes_cards_or_has_an_accelerator": ("computer", "nvidia-dgx-spark", put("card_places", 2), "card_places"),
