@@ -28,6 +28,8 @@ MANY_SCATTERED = 5
 Pair: TypeAlias = tuple[int, int]
 #: Ids of model and accelerator, and the slot of a workload or None for all.
 PairKey: TypeAlias = tuple[Pair, int | None]
+#: A pairing and quantization, and the slot of a workload or None for all.
+CellsKey: TypeAlias = tuple[FitKey, int | None]
 #: An owner's id, kind of owner, query, order, size of the page, whether it is the last page.
 TopKey: TypeAlias = tuple[int, FitOwner, FitQuery, tuple[FitOrder, ...], int, bool]
 #: An owner's id, kind of owner, query.
@@ -53,22 +55,18 @@ class BatchedReads:
     async def pairs(self, groups: Sequence[tuple[PairKey, ...]]) -> list[list[list[AnyCell]]]:
         """Cells of each pairing of each group, fewest bits first."""
         keys = list(dict.fromkeys(key for group in groups for key in group))
-        slots = {slot for _, slot in keys}
-        wanted = None if None in slots else tuple(sorted(slot for slot in slots if slot is not None))
-        view = self._view
+        view, wanted = self._view, _wanted_slots(slot for _, slot in keys)
         pairs = list(dict.fromkeys(pair for pair, _ in keys))
         read = await by_key.fetch_pairs(self._reader, view.published, pairs, wanted, view.quant_ranks)
         for pair, slot in keys:
-            cells: Sequence[AnyCell] = read.get(pair, [])
-            if wanted is None or len(wanted) > 1:
-                cells = [cell for cell in cells if slot is None or cell.workload_id == slot]
-            self.known[pair, slot] = list(cells)
+            self.known[pair, slot] = _of_slot(read[pair], slot)
         return [[self.known[key] for key in group] for group in groups]
 
-    async def cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
+    async def cells(self, keys: list[CellsKey]) -> list[list[AnyCell]]:
         """Cells of each fit, by slot; none for a fit without a row."""
-        read = await by_key.fetch_fits(self._reader, self._view.published, keys)
-        return [read.get(key, ()) for key in keys]
+        wanted = _wanted_slots(slot for _, slot in keys)
+        read = await by_key.fetch_fits(self._reader, self._view.published, [key for key, _ in keys], wanted)
+        return [_of_slot(read.get(key, ()), slot) for key, slot in keys]
 
     async def sizes(self, model_ids: list[int]) -> list[list[Size]]:
         """Sizes of each model in every quantization, fewest bits first: published ones, else computed."""
@@ -133,7 +131,7 @@ class FitReads:
     async def _load_pairs(self, keys: tuple[PairKey, ...]) -> list[list[AnyCell]]:
         return (await self._batched.pairs([keys]))[0]
 
-    async def _load_cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
+    async def _load_cells(self, keys: list[CellsKey]) -> list[list[AnyCell]]:
         return await self._batched.cells(keys)
 
     async def published(self, pairs: Sequence[tuple[ModelRecord, GpuRecord]], slot: int | None) -> list[list[AnyCell]]:
@@ -152,8 +150,7 @@ class FitReads:
         (cells,) = await self.published([(model, gpu)], slot)
         if cells:
             return cells
-        live = await self._live.pairing(self.view, model, gpu)
-        return [cell for cell in live if slot is None or cell.workload_id == slot]
+        return _of_slot(await self._live.pairing(self.view, model, gpu), slot)
 
     async def live(self, model: ModelRecord, gpu: GpuRecord, quant: QuantRecord) -> list[AnyCell]:
         """Live cells of a quantization, by slot."""
@@ -179,7 +176,7 @@ class FitReads:
 
     async def workloads_of(self, cell: AnyCell) -> Sequence[AnyCell]:
         """Cells of the same pairing and quantization, by slot."""
-        return (await self._load_cells([cell.key]))[0] if cell.generation else await self._live_of(cell.key)
+        return (await self._load_cells([(cell.key, None)]))[0] if cell.generation else await self._live_of(cell.key)
 
     def quant_options_of(self, cell: AnyCell) -> list[AnyCell] | Coroutine[Any, Any, list[AnyCell]]:
         """Cells of the same pairing and workload that an engine runs, fewest bits first.
@@ -195,10 +192,14 @@ class FitReads:
         model, gpu = self.view.model_by_id[key.model_id], self.view.gpu_by_id[key.gpu_id]
         return _supported(await self.pairing(model, gpu, slot))
 
-    async def cells(self, keys: list[FitKey]) -> list[Sequence[AnyCell]]:
-        """Cells of each fit, by slot: published ones, or live ones of a fit without a row."""
-        published = [()] * len(keys) if self.view.generation is None else await self._load_cells(keys)
-        return [cells or await self._live_of(key) for key, cells in zip(keys, published, strict=True)]
+    async def cells(self, keys: Sequence[FitKey], slot: int) -> list[AnyCell]:
+        """The cell of each fit for one workload: published, or live where the fit has no row."""
+        published: list[list[AnyCell]] = [[] for _ in keys]
+        if self.view.generation is not None:
+            published = await self._load_cells([(key, slot) for key in keys])
+        return [
+            read[0] if read else (await self._live_of(key))[slot] for key, read in zip(keys, published, strict=True)
+        ]
 
     async def _live_of(self, key: FitKey) -> list[AnyCell]:
         view = self.view
@@ -249,6 +250,16 @@ def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups
+
+
+def _wanted_slots(slots: Iterable[int | None]) -> tuple[int, ...] | None:
+    """The slots that a statement for all of ``slots`` reads; None for every slot."""
+    wanted = set(slots)
+    return None if None in wanted else tuple(sorted(slot for slot in wanted if slot is not None))
+
+
+def _of_slot(cells: Iterable[AnyCell], slot: int | None) -> list[AnyCell]:
+    return [cell for cell in cells if slot is None or cell.workload_id == slot]
 
 
 def _supported(cells: Iterable[AnyCell]) -> list[AnyCell]:

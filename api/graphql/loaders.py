@@ -9,8 +9,8 @@ from functools import cached_property
 
 from strawberry.dataloader import DataLoader
 
-from api.catalog.fit_reads import CountKey, FitReads, PairKey, Size, TopKey
-from db.fits.cells import AnyCell, FitKey
+from api.catalog.fit_reads import CellsKey, CountKey, FitReads, PairKey, Size, TopKey
+from db.fits.cells import AnyCell
 from db.fits.query import FitPage
 
 
@@ -23,7 +23,7 @@ class Loaders(FitReads):
         return DataLoader(load_fn=self._batched.pairs)
 
     @cached_property
-    def _cells(self) -> DataLoader[FitKey, tuple[AnyCell, ...]]:
+    def _cells(self) -> DataLoader[CellsKey, list[AnyCell]]:
         return DataLoader(load_fn=self._batched.cells)
 
     @cached_property
@@ -42,7 +42,7 @@ class Loaders(FitReads):
     async def _load_pairs(self, keys: tuple[PairKey, ...]) -> list[list[AnyCell]]:
         return await self._pairs.load(keys)
 
-    async def _load_cells(self, keys: list[FitKey]) -> list[tuple[AnyCell, ...]]:
+    async def _load_cells(self, keys: list[CellsKey]) -> list[list[AnyCell]]:
         return await self._cells.load_many(keys)
 
     async def sizes_of(self, model: str) -> list[Size]:

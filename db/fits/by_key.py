@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -50,15 +50,20 @@ class Figures:
 
 
 async def fetch_fits(
-    reader: Reader, generation: Generation, keys: Sequence[FitKey]
-) -> dict[FitKey, tuple[StoredCell, ...]]:
-    """All workloads, by slot, of each pairing; a pairing that no engine can run is absent."""
+    reader: Reader, generation: Generation, keys: Sequence[FitKey], workload_ids: Sequence[int] | None = None
+) -> dict[FitKey, list[StoredCell]]:
+    """Cells of each pairing and quant, of the given workloads or of all, in the order of slots.
+
+    A pairing that no engine can run is absent.
+    """
     if not keys:
         return {}
     source, parameters = _keys(reader, [tuple(key) for key in dict.fromkeys(keys)], 3)
     match = "f.model_id = k.c0 AND f.gpu_id = k.c1 AND f.quant_id = k.c2"
-    rows = await _full_rows(reader, generation, source, match, parameters)
-    return {FitKey(*row[:3]): tuple(_cells(row, generation.id, ALL_SLOTS)) for row in rows}
+    fits: dict[FitKey, list[StoredCell]] = {}
+    for cell in await _matching(reader, generation, source, match, parameters, workload_ids):
+        fits.setdefault(cell.key, []).append(cell)
+    return fits
 
 
 async def fetch_pairs(
@@ -76,23 +81,12 @@ async def fetch_pairs(
         return {}
     source, parameters = _keys(reader, list(dict.fromkeys(pairs)), 2)
     match = "f.model_id = k.c0 AND f.gpu_id = k.c1"
-    slots = ALL_SLOTS if workload_ids is None else tuple(workload_ids)
+    matching = await _matching(reader, generation, source, match, parameters, workload_ids)
+    ranks = quant_ranks
+    matching.sort(key=attrgetter("quant_id") if ranks is None else lambda cell: ranks[cell.quant_id])
     cells: dict[tuple[int, int], list[StoredCell]] = {pair: [] for pair in pairs}
-
-    def ordered(rows: Sequence[Row], place: int) -> list[Row]:
-        ranks = quant_ranks
-        return sorted(rows, key=itemgetter(place) if ranks is None else lambda row: ranks[row[place]])
-
-    if len(slots) == 1:
-        # The columns of one workload are those of a cell already.
-        statement = _cell_rows(generation, source, match, slots[0], reader.dialect)
-        rows = await reader.rows(statement, parameters)
-        for row in ordered(rows, 3):
-            cells[row[1], row[2]].append(StoredCell(row, generation.id))
-        return cells
-    rows = await _full_rows(reader, generation, source, match, parameters)
-    for row in ordered(rows, 2):
-        cells[row[0], row[1]].extend(_cells(row, generation.id, slots))
+    for cell in matching:
+        cells[cell.model_id, cell.gpu_id].append(cell)
     return cells
 
 
@@ -155,25 +149,34 @@ def _keys(reader: Reader, keys: Sequence[tuple[int, ...]], width: int) -> tuple[
     return f"(SELECT {columns} FROM json_each(:keys)) k", {"keys": json.dumps(keys)}
 
 
-async def _full_rows(
-    reader: Reader, generation: Generation, source: str, match: str, parameters: dict[str, Any]
-) -> Sequence[Row]:
+async def _matching(
+    reader: Reader,
+    generation: Generation,
+    source: str,
+    match: str,
+    parameters: dict[str, Any],
+    workload_ids: Sequence[int] | None,
+) -> list[StoredCell]:
+    """Cells of the rows that match, of the given workloads or of all; those of a row in the order of slots."""
+    slots = ALL_SLOTS if workload_ids is None else tuple(workload_ids)
+    # The columns of one workload are those of a cell already.
+    one = slots[0] if len(slots) == 1 else None
+    columns = _FULL_ROW if one is None else _cell_columns(one)
     # CROSS JOIN keeps SQLite from turning the loops around: the keys lead, the index follows.
-    statement = (
-        f"SELECT {_FULL_ROW}, {shared_columns('f', None)} FROM {source} CROSS JOIN {generation.table} f "
-        f"{shared_joins(generation.table, 'f', reader.dialect)} WHERE {match} AND {visible(generation.id)}"
+    rows = await reader.rows(
+        f"SELECT {columns}, {shared_columns('f', one)} FROM {source} CROSS JOIN {generation.table} f "
+        f"{shared_joins(generation.table, 'f', reader.dialect)} WHERE {match} AND {visible(generation.id)}",
+        parameters,
     )
-    return await reader.rows(statement, parameters)
+    if one is not None:
+        return [StoredCell(row, generation.id) for row in rows]
+    return [cell for row in rows for cell in _cells(row, generation.id, slots)]
 
 
-def _cell_rows(generation: Generation, source: str, match: str, slot: int, dialect: str) -> str:
-    """Statement for the cells of one workload, in the order of ``CELL_COLUMNS``."""
+def _cell_columns(slot: int) -> str:
+    """Columns of the cells of one workload, in the order of ``CELL_COLUMNS``, up to the shared ones."""
     figures = ", ".join(f"f.{name}_{slot}" for name in ("decode", "ttft", "safe", "score"))
-    return (
-        f"SELECT {slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest, {shared_columns('f', slot)} "
-        f"FROM {source} CROSS JOIN {generation.table} f {shared_joins(generation.table, 'f', dialect)} "
-        f"WHERE {match} AND {visible(generation.id)}"
-    )
+    return f"{slot}, f.model_id, f.gpu_id, f.quant_id, f.flags, {figures}, f.rest"
 
 
 def _cells(row: Row, generation: int, slots: Sequence[int]) -> list[StoredCell]:

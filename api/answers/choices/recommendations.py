@@ -119,7 +119,7 @@ class Recommendations:
 
     async def cells(self, reads: FitReads, choices: Sequence[Choice]) -> list[AnyCell]:
         """The fit of each of ``choices``: published, or live where it is not precomputed."""
-        return [by_slot[self._slot] for by_slot in await reads.cells([choice.key for choice in choices])]
+        return await reads.cells([choice.key for choice in choices], self._slot)
 
 
 async def recommendations(
