@@ -26,8 +26,8 @@ def make_app() -> Celery:
     """A Celery application for the broker of this process's settings."""
     settings = get_settings()
     observe_tasks(settings)
-    made = Celery("fitgraph", broker=settings.resolved_redis_url, include=[f"{__name__.rpartition('.')[0]}.tasks"])
-    made.conf.update(
+    app = Celery("fitgraph", broker=settings.resolved_redis_url, include=[f"{__name__.rpartition('.')[0]}.tasks"])
+    app.conf.update(
         task_default_queue=QUEUE,
         # State lives in the rows of run and run_block: no result is kept.
         task_ignore_result=True,
@@ -63,8 +63,8 @@ def make_app() -> Celery:
         timezone="UTC",
         beat_schedule=beat_schedule(settings),
     )
-    made.steps["consumer"].add(Sweeping)
-    return made
+    app.steps["consumer"].add(Sweeping)
+    return app
 
 
 def beat_schedule(settings: Settings) -> dict[str, Any]:

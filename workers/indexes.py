@@ -21,21 +21,21 @@ def build_indexes(settings: Settings, run_id: int, token: str) -> bool:
 
     def build(statement: str) -> bool:
         with writing(engine) as connection:
-            held = hold_publication(connection, run_id, token, settings.lease_s)
-        if held:
+            is_held = hold_publication(connection, run_id, token, settings.lease_s)
+        if is_held:
             with writing(engine) as connection:
                 connection.execute(text(statement))
-        return held
+        return is_held
 
     statements = index_statements(table, engine.dialect.name)
     try:
         if engine.dialect.name == "sqlite":
             return all(build(statement) for statement in statements)
         with ThreadPoolExecutor(INDEX_BUILDERS) as pool:
-            held = all(pool.map(build, statements))
+            is_held = all(pool.map(build, statements))
         with writing(engine) as connection:
             for suffix in ("", "_quant", "_gpu"):
                 connection.execute(text(f"ANALYZE {table}{suffix}"))
-        return held
+        return is_held
     finally:
         engine.dispose()

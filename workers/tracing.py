@@ -162,18 +162,18 @@ def _before(connection: Any, _cursor: Any, statement: str, _parameters: Any, con
 
 
 def _after(_connection: Any, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-    made = getattr(context, _SPAN, None)
-    if made is not None:
-        made.end()
+    span = getattr(context, _SPAN, None)
+    if span is not None:
+        span.end()
         setattr(context, _SPAN, None)
 
 
 def _failed(failure: Any) -> None:
-    made = getattr(failure.execution_context, _SPAN, None)
-    if made is not None:
+    span = getattr(failure.execution_context, _SPAN, None)
+    if span is not None:
         from opentelemetry.trace import StatusCode
 
         # The driver's text may hold values: the kind of the error is enough.
-        made.set_status(StatusCode.ERROR, type(failure.original_exception).__name__)
-        made.end()
+        span.set_status(StatusCode.ERROR, type(failure.original_exception).__name__)
+        span.end()
         setattr(failure.execution_context, _SPAN, None)

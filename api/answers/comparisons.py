@@ -234,7 +234,7 @@ def _plan(reads: FitReads, columns: Sequence[Column], question: Question) -> Non
             best = best_quant(view.catalog, view.calibration, column.model.slug, machine, workload)
             # The choice for one of them stands where there is no better one.
             column.quant = column.quant if best is None else view.quant(best)
-        asked = {
+        question_keys = {
             "model": column.model.slug,
             "gpu": column.gpu.slug,
             "quant": column.quant.slug,
@@ -242,9 +242,9 @@ def _plan(reads: FitReads, columns: Sequence[Column], question: Question) -> Non
             "workload": question.workload.value,
         }
         if column.context_tokens is not None:
-            asked["context_tokens"] = column.context_tokens
+            question_keys["context_tokens"] = column.context_tokens
         try:
-            column.plan = answerer.answer(asked).facts
+            column.plan = answerer.answer(question_keys).facts
         except ApiError as error:
             column.error = error
 

@@ -57,28 +57,28 @@ class BatchedReads:
         keys = list(dict.fromkeys(key for group in groups for key in group))
         view, wanted = self._view, _wanted_slots(slot for _, slot in keys)
         pairs = list(dict.fromkeys(pair for pair, _ in keys))
-        read = await by_key.fetch_pairs(self._reader, view.published, pairs, wanted, view.quant_ranks)
+        cells_of_pair = await by_key.fetch_pairs(self._reader, view.published, pairs, wanted, view.quant_ranks)
         for pair, slot in keys:
-            self.known[pair, slot] = _of_slot(read[pair], slot)
+            self.known[pair, slot] = _of_slot(cells_of_pair[pair], slot)
         return [[self.known[key] for key in group] for group in groups]
 
     async def cells(self, keys: list[CellsKey]) -> list[list[AnyCell]]:
         """Cells of each fit, by slot; none for a fit without a row."""
         wanted = _wanted_slots(slot for _, slot in keys)
-        read = await by_key.fetch_fits(self._reader, self._view.published, [key for key, _ in keys], wanted)
-        return [_of_slot(read.get(key, ()), slot) for key, slot in keys]
+        cells_of_key = await by_key.fetch_fits(self._reader, self._view.published, [key for key, _ in keys], wanted)
+        return [_of_slot(cells_of_key.get(key, ()), slot) for key, slot in keys]
 
     async def sizes(self, model_ids: list[int]) -> list[list[Size]]:
         """Sizes of each model in every quantization, fewest bits first: published ones, else computed."""
         view = self._view
         if view.generation is None:
             return [self._computed_sizes(number) for number in model_ids]
-        read = await by_key.model_quants(self._reader, view.generation, model_ids)
+        sizes_of_model = await by_key.model_quants(self._reader, view.generation, model_ids)
         ranks = view.quant_ranks
         return [
             [
                 (view.quant_by_id[row.quant_id], row.file_size_bytes, row.weights_bytes)
-                for row in sorted(read.get(number, []), key=lambda row: ranks[row.quant_id])
+                for row in sorted(sizes_of_model.get(number, []), key=lambda row: ranks[row.quant_id])
             ]
             for number in model_ids
         ]
@@ -114,8 +114,8 @@ class BatchedReads:
         """How many fits each owner has."""
         counts: dict[CountKey, int] = {}
         for (owner, query), ids in _grouped((key[1:], key[0]) for key in keys).items():
-            read = await reads.count_of_owners(self._reader, self._view.published, owner, ids, query)
-            counts |= {(number, owner, query): count for number, count in read.items()}
+            count_of_owner = await reads.count_of_owners(self._reader, self._view.published, owner, ids, query)
+            counts |= {(number, owner, query): count for number, count in count_of_owner.items()}
         return [counts[key] for key in keys]
 
 

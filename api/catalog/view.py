@@ -208,13 +208,15 @@ class CatalogView:
 
     def divergence(self, model: ModelRecord, quant: QuantRecord) -> Divergence:
         """Divergence of a quantization from a model's original weights."""
-        known = self._divergences.get(model.slug)
-        if known is None:
-            asked = [(record.spec, self.bits_per_weight(model, record)) for record in self.quants]
-            divergences = self.calibration.losses.divergences(self.architecture(model).training, asked)
-            known = {record.slug: divergence for record, divergence in zip(self.quants, divergences, strict=True)}
-            self._divergences[model.slug] = known
-        return known[quant.slug]
+        divergence_of_quant = self._divergences.get(model.slug)
+        if divergence_of_quant is None:
+            quant_bits = [(record.spec, self.bits_per_weight(model, record)) for record in self.quants]
+            divergences = self.calibration.losses.divergences(self.architecture(model).training, quant_bits)
+            divergence_of_quant = {
+                record.slug: divergence for record, divergence in zip(self.quants, divergences, strict=True)
+            }
+            self._divergences[model.slug] = divergence_of_quant
+        return divergence_of_quant[quant.slug]
 
     def listed_quants(self, model: ModelRecord) -> list[QuantRecord]:
         """The precomputed quantizations of a model. Raises :class:`MissingFactError` when its facts are too thin."""

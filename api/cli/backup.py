@@ -19,8 +19,8 @@ def backup_command(path: Path, *, fits: bool) -> int:
     except (BackupError, DatabaseError, OSError) as error:
         print(f"fitgraph: {error}", file=sys.stderr)
         return FAILED
-    held = f"{copied.fit_rows:,} rows of fits" if fits else "no fits, which a recompute makes again"
-    print(f"{path}: {copied.catalog_rows:,} rows of catalog and runs, {held}; each row equals its source")
+    fits_text = f"{copied.fit_rows:,} rows of fits" if fits else "no fits, which a recompute makes again"
+    print(f"{path}: {copied.catalog_rows:,} rows of catalog and runs, {fits_text}; each row equals its source")
     return 0
 
 

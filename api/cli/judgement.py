@@ -30,9 +30,9 @@ from estimator.structure.training import REFERENCE_YEAR
 
 def capability_command(*, as_json: bool) -> int:
     """List every model's capability by kind, best general first. Returns 0."""
-    table = capability_table.CapabilityTable.load()
+    capabilities = capability_table.CapabilityTable.load()
     models = model_traits(load_catalog())
-    known = {slug: table.of(model) for slug, model in models.items()}
+    known = {slug: capabilities.of(model) for slug, model in models.items()}
     order = sorted(known, key=lambda slug: (-known[slug]["general"].value, slug))
     if as_json:
         rows = [
@@ -41,13 +41,13 @@ def capability_command(*, as_json: bool) -> int:
         ]
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return 0
-    shown = Table("Model", box=None, pad_edge=False)
+    table = Table("Model", box=None, pad_edge=False)
     for kind in KINDS:
-        shown.add_column(kind.replace("_", " "), justify="right", no_wrap=True)
+        table.add_column(kind.replace("_", " "), justify="right", no_wrap=True)
     for slug in order:
-        shown.add_row(slug, *(_capability_text(known[slug][kind]) for kind in KINDS))
+        table.add_row(slug, *(_capability_text(known[slug][kind]) for kind in KINDS))
     console = Console()
-    (console if console.is_terminal else Console(width=160)).print(shown)
+    (console if console.is_terminal else Console(width=160)).print(table)
     print("value (80 % interval); ° inherited from relatives, * predicted, no own result of this kind")
     return 0
 
@@ -69,7 +69,7 @@ SIZES: Mapping[str, tuple[float, float]] = {
 
 def loss_command(model: str | None, *, as_json: bool) -> int:
     """List the loss of every quantization: of one model, or of models of several sizes. Returns 0, or 3: no such model."""
-    catalog, table = load_catalog(), loss_table.LossTable.load()
+    catalog, loss_law = load_catalog(), loss_table.LossTable.load()
     if model is None:
         models = {name: ModelTraits("", total, active, REFERENCE_YEAR) for name, (total, active) in SIZES.items()}
     else:
@@ -80,18 +80,18 @@ def loss_command(model: str | None, *, as_json: bool) -> int:
             return NO_ANSWER
         models = {slug: model_traits(catalog)[slug]}
     quants = {slug: specs.quant(entry) for slug, entry in catalog.quants.items()}
-    losses = {name: table.divergences(traits, [(quant, None) for quant in quants.values()])
+    losses = {name: loss_law.divergences(traits, [(quant, None) for quant in quants.values()])
               for name, traits in models.items()}  # fmt: skip
     if as_json:
         print(orjson.dumps(_loss_rows(list(quants), losses), option=orjson.OPT_INDENT_2).decode())
         return 0
-    shown = Table("Quantization", box=None, pad_edge=False)
+    table = Table("Quantization", box=None, pad_edge=False)
     for name in models:
-        shown.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     for q, slug in enumerate(quants):
-        shown.add_row(slug, *(_loss_text(losses[name][q]) for name in models))
+        table.add_row(slug, *(_loss_text(losses[name][q]) for name in models))
     console = Console()
-    (console if console.is_terminal else Console(width=160)).print(shown)
+    (console if console.is_terminal else Console(width=160)).print(table)
     print("divergence in nats a token; points of capability lost in general / reasoning work")
     return 0
 

@@ -53,13 +53,13 @@ def served_app() -> Starlette:
     from api.graphql.catalog.measurements import measured
     from api.server.app import create_app
 
-    made = create_app()
+    app = create_app()
     # Reading them takes the better part of a second, for which the first request that asks would hold up all others.
     measured()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 5)
-    return made
+    return app
 
 
 def launch(*, port: int | None, workers: int | None) -> int:

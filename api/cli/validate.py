@@ -65,8 +65,11 @@ def _draw(path: Path, validation: Report) -> None:
         axes[1].barh(names, [float(np.median(families[name])) * 100 for name in names], color="#2563eb")
         axes[1].set(xlabel="median error, %", title="error by hardware family")
         shares = np.linspace(0.1, 0.95, 18)
-        held = np.sort(np.abs(residual))
-        axes[2].plot(shares * 100, [float(np.expm1(held[int(share * (len(held) - 1))])) * 100 for share in shares])
+        sorted_errors = np.sort(np.abs(residual))
+        axes[2].plot(
+            shares * 100,
+            [float(np.expm1(sorted_errors[int(share * (len(sorted_errors) - 1))])) * 100 for share in shares],
+        )
         axes[2].set(xlabel="share of rows, %", ylabel="error below, %", title="error distribution")
         figure.tight_layout()
         figure.savefig(path.with_name(f"validation-{kind}.png"), dpi=80)

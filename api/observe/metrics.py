@@ -40,21 +40,27 @@ class Metrics:
     def __init__(self, services: Services) -> None:
         self._services = services
         self.registry = CollectorRegistry()
-        made: dict[str, Any] = {"registry": self.registry}
+        registered: dict[str, Any] = {"registry": self.registry}
         self.requests = Counter(
-            "fitgraph_http_requests", "HTTP requests answered.", ("endpoint", "method", "status"), **made
+            "fitgraph_http_requests", "HTTP requests answered.", ("endpoint", "method", "status"), **registered
         )
         self.request_seconds = Histogram(
-            "fitgraph_http_request_seconds", "Time from request to answer.", ("endpoint",), buckets=_SECONDS, **made
+            "fitgraph_http_request_seconds",
+            "Time from request to answer.",
+            ("endpoint",),
+            buckets=_SECONDS,
+            **registered,
         )
         self.operations = Counter(
             "fitgraph_graphql_operations",
             "Operations run, answers from a cache not among them.",
             ("transport", "outcome"),
-            **made,
+            **registered,
         )
-        self.cost = Histogram("fitgraph_graphql_cost", "Cost of the operations that were run.", buckets=_COSTS, **made)
-        self.errors = Counter("fitgraph_graphql_errors", "Errors in answers, by code.", ("code",), **made)
+        self.cost = Histogram(
+            "fitgraph_graphql_cost", "Cost of the operations that were run.", buckets=_COSTS, **registered
+        )
+        self.errors = Counter("fitgraph_graphql_errors", "Errors in answers, by code.", ("code",), **registered)
         for code in ErrorCode:
             # A series that appears with its first error has no increase.
             self.errors.labels(code.value)
@@ -63,13 +69,15 @@ class Metrics:
             "Time of a field's resolver, waits included; fields that only read an attribute are not timed.",
             ("field",),
             buckets=_SECONDS,
-            **made,
+            **registered,
         )
         self.sql_seconds = Histogram(
-            "fitgraph_sql_seconds", "Time of SQL statements; the count is their number.", buckets=_SECONDS, **made
+            "fitgraph_sql_seconds", "Time of SQL statements; the count is their number.", buckets=_SECONDS, **registered
         )
-        self.queue = Gauge("fitgraph_queue_messages", "Messages that wait for a worker.", **made)
-        self.up = Gauge("fitgraph_dependency_up", "1 when it answered this scrape, else 0.", ("dependency",), **made)
+        self.queue = Gauge("fitgraph_queue_messages", "Messages that wait for a worker.", **registered)
+        self.up = Gauge(
+            "fitgraph_dependency_up", "1 when it answered this scrape, else 0.", ("dependency",), **registered
+        )
         self.run: RunRow | None = None
         self.generation: Generation | None = None
         self._redis = redis_client(services.settings.resolved_redis_url)

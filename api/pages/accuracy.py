@@ -110,13 +110,13 @@ def _table(lines: list[str], label: str) -> Markup:
     numeric = [Markup(' class="n"') if mark.endswith(":") else Markup("") for mark in marks]
 
     def row(cells: list[str], tag: str, scope: str) -> Markup:
-        made = [
+        cells_html = [
             Markup('<th scope="{}"{}>{}</th>').format(scope, kind, _inline(cell))
             if cell and (tag == "th" or place == 0)
             else Markup("<td{}>{}</td>").format(kind, _inline(cell))
             for place, (cell, kind) in enumerate(zip(cells, numeric, strict=True))
         ]
-        return Markup("<tr>{}</tr>").format(Markup("").join(made))
+        return Markup("<tr>{}</tr>").format(Markup("").join(cells_html))
 
     rows = Markup("").join(row(cells, "td", "row") for cells in body)
     return Markup(

@@ -36,12 +36,12 @@ class Step:
 def plots(fit: FitRecord, answers: Answers, options: Sequence[tuple[FitRecord, Answers]]) -> list[tuple[str, Markup]]:
     """Plots of a fit with their titles, those that have something to show; ``options`` are its quantizations."""
     contexts = steps(answers)
-    made = (
+    plots = (
         ("Speed by tokens in context, with the range of 80 %", speed_plot(fit, contexts)),
         ("Memory by context: weights below, cache and buffers above", memory_plot(fit, contexts)),
         ("Speed against the loss of each quantization", frontier_plot(options)),
     )
-    return [(title, Markup(plot)) for title, plot in made if plot]
+    return [(title, Markup(plot)) for title, plot in plots if plot]
 
 
 def steps(answers: Answers) -> list[Step]:

@@ -108,8 +108,8 @@ async def load_pair(reads: FitReads, address: str, chosen: QueryParams) -> Pair:
     model, gpu = view.model(named.slug), view.gpu(on.slug)
     slot = SLOTS.index(_workload(view, chosen.get("workload")))
     mode = _mode(chosen.get("mode"))
-    asked = chosen.get("quant") or named.quant
-    quant = view.quant(asked) if asked else None
+    quant_name = chosen.get("quant") or named.quant
+    quant = view.quant(quant_name) if quant_name else None
     setting = _setting(view, chosen)
     if setting != ASSUMED:
         require_facts(model, gpu)

@@ -35,16 +35,16 @@ def typed(meanings: Iterable[Meaning | None]) -> str:
 
 def readings(view: CatalogView, kind: str, meaning: Meaning, address_of: AddressOf) -> list[Reading]:
     """What is to be said of the meaning of a name."""
-    said = []
+    texts = []
     for note in meaning.notes:
         others = note.values.get("others") if note.code is SentenceCode.NAME_TAKEN_AS else None
         if others:
             text = f"“{note.values['name']}” is taken as {note.values['taken_as']}. It also fits"
             records = [record for slug in others[:MAX_CHOICES] if (record := view.by_slug(kind, slug)) is not None]
-            said.append(Reading(text, [(record.name, address_of(record.slug)) for record in records]))
+            texts.append(Reading(text, [(record.name, address_of(record.slug)) for record in records]))
         else:
-            said.append(Reading(note, []))
-    return said
+            texts.append(Reading(note, []))
+    return texts
 
 
 def of_typed(view: CatalogView, text: str, kind: str, slug: str, address_of: AddressOf) -> list[Reading]:

@@ -78,9 +78,9 @@ def parts(query: FitQuery, order: Sequence[FitOrder], dialect: str) -> tuple[Fit
 
 @lru_cache(maxsize=512)
 def _running_and_resting(query: FitQuery) -> tuple[FitQuery, ...]:
-    given = STATUSES if query.statuses is None else query.statuses
-    running = tuple(status for status in given if status not in NOT_RUNNING)
-    resting = tuple(status for status in given if status in NOT_RUNNING)
+    statuses = STATUSES if query.statuses is None else query.statuses
+    running = tuple(status for status in statuses if status not in NOT_RUNNING)
+    resting = tuple(status for status in statuses if status in NOT_RUNNING)
     queries = [replace(query, statuses=running)] if running else []
     # Where nothing runs there is nothing to recommend, no speed and no latency, and the score is zero.
     bounds = (query.decode_min, query.decode_max, query.ttft_min_ms, query.ttft_max_ms)
@@ -209,14 +209,14 @@ class Selection:
 def sources_of(selection: Selection) -> list[str]:
     """SELECTs whose rows together hold the window of a workload; of walks some may lack: ``falls_short`` tells."""
     window, order = selection.window, selection.window.order
-    asked = parts(selection.query, order, selection.dialect)
+    query_parts = parts(selection.query, order, selection.dialect)
     if selection.walked and apart(order):
         # Where the part in which the page begins does not fill it, the table is read through anyway.
-        asked = asked[-1:] if _begins_at_rest(window) else asked[:1]
-    if len(asked) < 2 or not apart(order):
-        return [page_source(replace(selection, query=part)) for part in asked]
+        query_parts = query_parts[-1:] if _begins_at_rest(window) else query_parts[:1]
+    if len(query_parts) < 2 or not apart(order):
+        return [page_source(replace(selection, query=part)) for part in query_parts]
     # The part that runs comes wholly before the rest, which is read only for the rows that the first lacks.
-    lead, rest = (replace(selection, query=part) for part in (asked[::-1] if window.backwards else asked))
+    lead, rest = (replace(selection, query=part) for part in (query_parts[::-1] if window.backwards else query_parts))
     if selection.dialect == "postgresql":
         second = f"SELECT * FROM ({page_source(rest)}) r WHERE (SELECT count(*) FROM lead) < {window.rows}"
         return [f"(WITH lead AS MATERIALIZED ({page_source(lead)}) SELECT * FROM lead UNION ALL ({second}))"]

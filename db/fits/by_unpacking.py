@@ -140,13 +140,13 @@ async def _places(
     rows = await reader.rows(statement, {})
 
     def find() -> dict[int, list[Place]]:
-        read = _read(rows, columns, with_plans=with_plans)
+        unpacked = _read(rows, columns, with_plans=with_plans)
         best: dict[int, list[tuple[Array, Array]]] = {number: [] for number in owners}
         # A workload at a time: memory for one of them, and the few that are left are sorted together.
         for slot in slots:
-            at = np.flatnonzero(read.records["passes"] >> slot & 1)
-            parts = _parts(read, at, slot, order, gpus)
-            ids = None if owner is None else _owner_of(owner, read, at, parts)
+            at = np.flatnonzero(unpacked.records["passes"] >> slot & 1)
+            parts = _parts(unpacked, at, slot, order, gpus)
+            ids = None if owner is None else _owner_of(owner, unpacked, at, parts)
             if query.one_per is not None:
                 for number in owners:
                     own = np.arange(len(at)) if ids is None else np.flatnonzero(ids == number)

@@ -88,8 +88,8 @@ async def outlived_ids(connection: AsyncConnection, generation: Generation) -> d
         return {}
     ids = {}
     for kind, suffix in (("model", "quant"), ("gpu", "gpu")):
-        shown = f"SELECT DISTINCT {kind}_id FROM {generation.table}_{suffix}"
-        gone = text(f"{shown} WHERE {kind}_id NOT IN (SELECT id FROM {kind} WHERE live)")
+        stored_ids = f"SELECT DISTINCT {kind}_id FROM {generation.table}_{suffix}"
+        gone = text(f"{stored_ids} WHERE {kind}_id NOT IN (SELECT id FROM {kind} WHERE live)")
         ids[kind] = list((await connection.execute(gone)).scalars())
     return ids
 

@@ -210,7 +210,7 @@ def drop_companions(connection: Connection, name: str) -> None:
 def index_statements(name: str, dialect: str) -> list[str]:
     """CREATE INDEX statements of a storage, and for PostgreSQL CREATE STATISTICS, to run once it is loaded."""
     full = " WITH (fillfactor = 100)" if dialect == "postgresql" else ""
-    made = [
+    definitions = [
         # The quants of a pairing lie side by side: two columns find them, and PostgreSQL stores each pair once. The
         # accelerator leads, for PostgreSQL would skip through this index for it, which is slower than one range.
         (f"{checked(name)}_key", "gpu_id, model_id", ""),
@@ -221,28 +221,30 @@ def index_statements(name: str, dialect: str) -> list[str]:
     for slot in range(SLOT_COUNT):
         best = f" WHERE {Indexed.BEST.column(slot)}"
         # Where nothing runs, speed and score are zero: no order needs an index there.
-        made.append((f"{name}_decode_{slot}", Indexed.DECODE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
-        made.append((f"{name}_score_{slot}", Indexed.SCORE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
-        made.append((f"{name}_best_{slot}", f"gpu_id, score_{slot}", best))
-        made.append((f"{name}_top_{slot}", Indexed.SCORE.column(slot), best))
+        definitions.append(
+            (f"{name}_decode_{slot}", Indexed.DECODE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}")
+        )
+        definitions.append((f"{name}_score_{slot}", Indexed.SCORE.column(slot), f" WHERE {Indexed.RUNS.column(slot)}"))
+        definitions.append((f"{name}_best_{slot}", f"gpu_id, score_{slot}", best))
+        definitions.append((f"{name}_top_{slot}", Indexed.SCORE.column(slot), best))
         for lead in Lead:
             leads = f" WHERE (flags & {lead.mask(slot)}) != 0"
-            made.append((f"{name}_lead_{lead}_{slot}", f"gpu_id, {lead.column(slot)}", leads))
+            definitions.append((f"{name}_lead_{lead}_{slot}", f"gpu_id, {lead.column(slot)}", leads))
         if has_model_indexes(dialect):
             steps, leads = Indexed.MODEL_DECODE.column(slot), f" WHERE (flags & {Lead.SCORE.mask(slot)}) != 0"
-            made.append((f"{name}_md_{slot}", f"model_id, {steps}", f" WHERE {Indexed.RUNS.column(slot)}"))
-            made.append((f"{name}_ms_{slot}", f"model_id, {Lead.SCORE.column(slot)}", leads))
-            made.append((f"{name}_mb_{slot}", f"model_id, score_{slot}", best))
+            definitions.append((f"{name}_md_{slot}", f"model_id, {steps}", f" WHERE {Indexed.RUNS.column(slot)}"))
+            definitions.append((f"{name}_ms_{slot}", f"model_id, {Lead.SCORE.column(slot)}", leads))
+            definitions.append((f"{name}_mb_{slot}", f"model_id, score_{slot}", best))
     indexes = [
         f"CREATE INDEX IF NOT EXISTS {index} ON {name} ({columns}){full}{predicate}"
-        for index, columns, predicate in made
+        for index, columns, predicate in definitions
     ]
     return indexes + (_statistics_statements(name) if dialect == "postgresql" else [])
 
 
 def _statistics_statements(name: str) -> list[str]:
     """CREATE STATISTICS of what is filtered by: PostgreSQL keeps none for the expressions of partial indexes."""
-    made = [
+    expressions = [
         (f"{name}_{label}_{slot}", expression)
         for slot in range(SLOT_COUNT)
         for label, expression in (
@@ -253,7 +255,8 @@ def _statistics_statements(name: str) -> list[str]:
         )
     ]
     return [
-        f"CREATE STATISTICS IF NOT EXISTS {statistics} ON {expression} FROM {name}" for statistics, expression in made
+        f"CREATE STATISTICS IF NOT EXISTS {statistics} ON {expression} FROM {name}"
+        for statistics, expression in expressions
     ]
 
 

@@ -75,13 +75,13 @@ def order_terms(
 
     Without ``by_index`` the order is that of the figures alone, which no index leads to.
     """
-    given = figures_of(order)
+    figure_terms = figures_of(order)
     if rests(query):
-        return [_resting(term, slot) for term in given] + key_terms(order)
-    terms = [_figure_term(term, slot) for term in given]
-    indexed = _indexed(query, given, by_model, by_index=by_index)
+        return [_resting(term, slot) for term in figure_terms] + key_terms(order)
+    terms = [_figure_term(term, slot) for term in figure_terms]
+    indexed = _indexed(query, figure_terms, by_model, by_index=by_index)
     if indexed is not None:
-        terms.insert(0, Term(indexed.column(slot, "f."), given[0].descending, indexed))
+        terms.insert(0, Term(indexed.column(slot, "f."), figure_terms[0].descending, indexed))
     best_of_gpu = is_narrow(query) and query.model_ids is None and query.recommended is True
     if best_of_gpu and not by_model and terms and terms[0].field is not FitField.SCORE:
         terms[0] = terms[0]._replace(column=f"({terms[0].column} + 0)")
@@ -191,13 +191,13 @@ def within(terms: Sequence[Term], window: Window, bound: FitCursor, slot: int) -
 
 
 def _cursor_values(terms: Sequence[Term], order: Sequence[FitOrder], cursor: FitCursor, slot: int) -> list[int]:
-    given = figures_of(order)
-    if len(cursor) != len(given) + len(_KEY) + 1 or not all(
+    figure_terms = figures_of(order)
+    if len(cursor) != len(figure_terms) + len(_KEY) + 1 or not all(
         isinstance(value, int) and 0 <= value < 1 << 31 for value in cursor
     ):
         raise ValueError("the cursor does not belong to this order")
-    by_field = {term.field: value for term, value in zip(given, cursor, strict=False)}
-    values = [_placed(term, value) for term, value in zip(given, cursor, strict=False)]
+    by_field = {term.field: value for term, value in zip(figure_terms, cursor, strict=False)}
+    values = [_placed(term, value) for term, value in zip(figure_terms, cursor, strict=False)]
     # The bits of no speed, as of a bucket: above those of all speeds where these ascend.
     speed = by_field.get(FitField.DECODE, 0)
     if not speed and not terms[0].descending:
@@ -207,4 +207,4 @@ def _cursor_values(terms: Sequence[Term], order: Sequence[FitOrder], cursor: Fit
         values.insert(0, indexed.of_speed(speed))
     elif indexed is Indexed.SCORE:
         values.insert(0, by_field[FitField.SCORE] * SCORE_STEP + (speed >> SCORE_SHIFT))
-    return values + list(cursor[len(given) : len(given) + len(_KEY)])
+    return values + list(cursor[len(figure_terms) : len(figure_terms) + len(_KEY)])

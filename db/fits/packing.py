@@ -217,8 +217,8 @@ def _shared(entries: Array, q: Array, quant_count: int) -> tuple[Array, list[byt
     if not np.array_equal(lanes[first][inverse], lanes):
         # Two entries with one digest: compare whole entries instead (slower, and never wrong).
         labelled = np.concatenate([q.astype(">u8")[:, None].view("u1").reshape(len(q), 8), entries], axis=1)
-        whole = np.ascontiguousarray(labelled).view(f"V{labelled.shape[1]}").reshape(len(q))
-        _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
+        row_bytes = np.ascontiguousarray(labelled).view(f"V{labelled.shape[1]}").reshape(len(q))
+        _, first, inverse = np.unique(row_bytes, return_index=True, return_inverse=True)
     starts = np.searchsorted(q[first], np.arange(quant_count + 1))
     blobs = [entries[first[starts[i] : starts[i + 1]]].tobytes() for i in range(quant_count)]
     return inverse.reshape(-1) - starts[q], blobs

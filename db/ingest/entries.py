@@ -153,8 +153,8 @@ def downloads_of(snapshot: Snapshot, day: str) -> dict[str, Any] | None:
 
 def known_by(snapshot: Snapshot, facts: Mapping[str, Any]) -> dict[str, str]:
     """Field -> how it is known."""
-    read = "config" if snapshot.gguf is None else "gguf header"
-    fields = {key: read for key in _STRUCTURE if facts.get(key) is not None}
+    origin = "config" if snapshot.gguf is None else "gguf header"
+    fields = {key: origin for key in _STRUCTURE if facts.get(key) is not None}
     fields |= dict.fromkeys(facts.get("class_defaults", ()), "class default")
     if "max_position_embeddings" in facts.get("class_defaults", ()):
         fields["context_length"] = "class default"

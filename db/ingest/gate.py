@@ -29,8 +29,8 @@ class Comparison:
         return abs(self.difference) <= COUNT_TOLERANCE
 
     def __str__(self) -> str:
-        held = " with " + " and ".join(self.parts) if self.parts else ""
-        return f"the inventory{held} has {self.explained:,} parameters, the checkpoint {self.checkpoint:,}"
+        parts_text = " with " + " and ".join(self.parts) if self.parts else ""
+        return f"the inventory{parts_text} has {self.explained:,} parameters, the checkpoint {self.checkpoint:,}"
 
 
 def compare(facts: Mapping[str, Any], checkpoint: int) -> Comparison:

@@ -42,11 +42,11 @@ class Hub:
         """
         info = self._asked(lambda: self._api.model_info(repository), repository)
         files = {str(sibling.rfilename) for sibling in info.siblings or ()}
-        read = {"repository": str(info.id), "revision": info.sha, "card": card_of(info), "checkpoint": count_of(info)}
+        facts = {"repository": str(info.id), "revision": info.sha, "card": card_of(info), "checkpoint": count_of(info)}
         if "config.json" not in files:
             is_gguf = any(file.endswith(".gguf") for file in files)
             unread = "it holds GGUF files and no config.json" if is_gguf else "it has no config.json"
-            return Snapshot(repository, **read, unread=unread, is_gguf_only=is_gguf)
+            return Snapshot(repository, **facts, unread=unread, is_gguf_only=is_gguf)
         place = self._asked(
             lambda: self._api.hf_hub_download(repository, "config.json", revision=info.sha, cache_dir=self._cache),
             repository,
@@ -54,9 +54,9 @@ class Hub:
         with Path(place).open("rb") as file:
             text = file.read(MAX_CONFIG_BYTES + 1)
         try:
-            return Snapshot(repository, **read, config=config_of_text(text))
+            return Snapshot(repository, **facts, config=config_of_text(text))
         except ImportFactsError as error:
-            return Snapshot(repository, **read, unread=str(error))
+            return Snapshot(repository, **facts, unread=str(error))
 
     def newest_of(self, publisher: str, limit: int) -> Iterator[str]:
         """Names of a publisher's text generators, newest first."""

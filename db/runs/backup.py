@@ -58,11 +58,11 @@ def back_up(url: str, path: Path, *, fits: bool) -> Copied:
     upgrade_database(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".backup-") as folder:
-        made = Path(folder) / "backup.db"
-        upgrade_database(f"sqlite:///{made}")
-        copied = _copy_between(url, f"sqlite:///{made}", fits=fits)
-        _close_log(made)
-        made.replace(path)
+        backup = Path(folder) / "backup.db"
+        upgrade_database(f"sqlite:///{backup}")
+        copied = _copy_between(url, f"sqlite:///{backup}", fits=fits)
+        _close_log(backup)
+        backup.replace(path)
     return copied
 
 

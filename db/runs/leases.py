@@ -106,12 +106,12 @@ def claim_publication(connection: Connection, run_id: int, token: str, lease_s: 
 
 def hold_publication(connection: Connection, run_id: int, token: str, lease_s: float) -> bool:
     """Extend the publisher's lease; False when it was lost."""
-    held = connection.execute(
+    renewal = connection.execute(
         update(_RUN)
         .where(_RUN.c.id == run_id, _RUN.c.state == RunState.PUBLISHING.value, _RUN.c.publish_token == token)
         .values(publish_lease_until=moment_of(connection) + lease_s)
     )
-    return held.rowcount == 1
+    return renewal.rowcount == 1
 
 
 def give_back_publication(connection: Connection, run_id: int, token: str, error: str) -> None:

@@ -57,13 +57,13 @@ class Reach:
         setups, pick = judged.setups, judged.pick
         if pick is None or len(places) < first:
             return np.asarray(np.isfinite(self.rating))
-        shown = judged.leading(places, first)
+        leaders = judged.leading(places, first)
         keys, reach = (setups.decode_tok_s, self.speed) if by_speed else (setups.rating, self.rating)
         # Every reason compares with the pick, which is the best rated on the frontier in any order.
-        least, least_rating = keys[shown].min(), setups.rating[pick]
-        beats = (self.worth[:, None] >= setups.worth[shown]) & (self.seconds[:, None] <= setups.seconds[shown])
+        least, least_rating = keys[leaders].min(), setups.rating[pick]
+        beats = (self.worth[:, None] >= setups.worth[leaders]) & (self.seconds[:, None] <= setups.seconds[leaders])
         # A setup is said to be beaten by the best rated one that does.
-        beaten_by = [judged.dominator(n) for n in shown]
+        beaten_by = [judged.dominator(n) for n in leaders]
         beats &= self.rating[self.model, None] >= [-np.inf if n is None else setups.rating[n] for n in beaten_by]
         can = np.asarray((reach >= least) | (self.rating >= least_rating))
         can[self.model[beats.any(axis=1)]] = True

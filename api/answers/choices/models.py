@@ -238,11 +238,11 @@ def _of_sides(
     for candidate in candidates:
         with suppress(EstimatorError):
             laid = evaluate_model(candidate.entry)
-            asked = [
+            is_side = [
                 (candidate.traits.slug, None) in sides or (candidate.traits.slug, quant.slug) in sides
                 for quant in quants
             ]
-            evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & asked)))
+            evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & is_side)))
     return quants, evaluated
 
 

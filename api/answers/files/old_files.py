@@ -33,8 +33,8 @@ def with_plain_attention(question: Mapping[str, Any], source: ModelSource, quant
     Raises:
         QuestionError: the model has no latent attention.
     """
-    asked = keys.boolean(question, "latent_cache")
-    if asked is False:
+    has_latent_cache = keys.boolean(question, "latent_cache")
+    if has_latent_cache is False:
         if source.model.latent is None:
             raise QuestionError(ErrorCode.BAD_USER_INPUT, "the model has no latent attention", "latent_cache")
         source = replace(source, model=replace(source.model, cached_latent=None))

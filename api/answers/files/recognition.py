@@ -127,8 +127,8 @@ def _context(source: ModelSource, entries: Sequence[Mapping[str, Any]]) -> tuple
         return (lengths.pop() if len(lengths) == 1 else own), ()
     if not lengths - {own}:
         return own, ()
-    shown = _listed(sorted(f"{length:,}" for length in lengths))
-    text = f"The file states a context of {own:,} tokens, the catalog {shown}: that of the file is used."
+    catalog_lengths = _listed(sorted(f"{length:,}" for length in lengths))
+    text = f"The file states a context of {own:,} tokens, the catalog {catalog_lengths}: that of the file is used."
     code = SentenceCode.CONTEXT_NOT_AS_KNOWN
     return own, (Sentence(code, text, used_tokens=own, known_tokens=sorted(lengths)),)
 

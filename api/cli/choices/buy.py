@@ -207,13 +207,13 @@ def _headline(answer: answers.Answer) -> str:
 
 
 def _table(answer: answers.Answer, purchases: Sequence[Purchase], last: str, told: Any) -> Table:
-    shown = Table("Purchase", box=None, pad_edge=False)
+    table = Table("Purchase", box=None, pad_edge=False)
     for name in ("US dollars", "Model", "Quantization", "tok/s", "First token", "Answer"):
-        shown.add_column(name, justify="left" if name in ("Model", "Quantization") else "right", no_wrap=True)
-    shown.add_column(last)
+        table.add_column(name, justify="left" if name in ("Model", "Quantization") else "right", no_wrap=True)
+    table.add_column(last)
     for purchase in purchases:
         setup, usd = purchase.setup, purchase.offer.usd
-        shown.add_row(
+        table.add_row(
             purchase.offer.name,
             "?" if usd is None else f"{usd:,.0f}",
             answer.subjects[setup.subject].name,
@@ -223,7 +223,7 @@ def _table(answer: answers.Answer, purchases: Sequence[Purchase], last: str, tol
             seconds_text(setup.answer_s),
             told(purchase),
         )
-    return shown
+    return table
 
 
 def _prices(offer: Offer) -> str:
@@ -237,15 +237,15 @@ def _prices(offer: Offer) -> str:
 
 
 def _rental_table(rentals: Sequence[Rental]) -> Table:
-    shown = Table("Rented", box=None, pad_edge=False)
+    table = Table("Rented", box=None, pad_edge=False)
     for name in ("an hour", "a month", "tok/s", "Date"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("Beside the first purchase")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Beside the first purchase")
     for rental in rentals:
         offer = rental.purchase.offer
         assert offer.hour is not None
         beside = "" if rental.beside is None else _cheaper(rental.months)
-        shown.add_row(
+        table.add_row(
             offer.name,
             f"{offer.usd_an_hour:,.2f}",
             "?" if rental.usd_a_month is None else f"{rental.usd_a_month:,.0f}",
@@ -253,7 +253,7 @@ def _rental_table(rentals: Sequence[Rental]) -> Table:
             offer.hour.date or "undated",
             beside,
         )
-    return shown
+    return table
 
 
 #: Months from which the answer is to rent: few computers are used for longer.

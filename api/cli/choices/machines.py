@@ -141,18 +141,18 @@ def _print_table(answer: answers.Answer, listed: list[Purchase], mode: Operating
             console.print(f"Near: {purchase.offer.name}, {purchase.setup.quant.name}: {missed}")
         return
     console.print(f"Capability {capability_text(_capability(answer, listed[0]))} points")
-    shown = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for name in ("", "Machine", "Quantization", "Engine"):
-        shown.add_column(name, no_wrap=name != "Machine")
+        table.add_column(name, no_wrap=name != "Machine")
     for name in ("US dollars", "Loss", "tok/s", "Answer"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("Why")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Why")
     for rank, purchase in enumerate(listed, 1):
         setup = purchase.setup
-        shown.add_row(
+        table.add_row(
             f"{rank}{'*' if rank == 1 else ''}", purchase.offer.name, setup.quant.name, ENGINE_NAMES[setup.engine],
             f"{purchase.offer.usd:,.0f}", f"{setup.loss_points:.1f}", f"{setup.decode_tok_s:.0f}",
             seconds_text(setup.answer_s), _reason(purchase, listed[0]),
         )  # fmt: skip
-    console.print(shown)
+    console.print(table)
     console.print("* the pick: the best rating for its price.")

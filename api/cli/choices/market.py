@@ -34,13 +34,13 @@ def prices_command(name: str | None, region: str, *, as_json: bool) -> int:
     if as_json:
         print(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return 0
-    shown = Table("Product", "Kind", box=None, pad_edge=False)
-    shown.add_column("US dollars", justify="right", no_wrap=True)
+    table = Table("Product", "Kind", box=None, pad_edge=False)
+    table.add_column("US dollars", justify="right", no_wrap=True)
     for column in ("Date", "Region", "Configuration"):
-        shown.add_column(column)
+        table.add_column(column)
     for row in rows:
         doubt = " suspect" if row["suspect"] else ""
-        shown.add_row(
+        table.add_row(
             row["slug"],
             row["kind"],
             f"{row['usd']:,.2f}{doubt}",
@@ -48,7 +48,7 @@ def prices_command(name: str | None, region: str, *, as_json: bool) -> int:
             row["region"],
             row["configuration"],
         )
-    _print(shown)
+    _print(table)
     return 0
 
 
@@ -59,16 +59,16 @@ def computers_command(*, as_json: bool) -> int:
     if as_json:
         print(orjson.dumps([computer_json(computer) for computer in computers], option=orjson.OPT_INDENT_2).decode())
         return 0
-    shown = Table("Computer", "Accelerator", box=None, pad_edge=False)
+    table = Table("Computer", "Accelerator", box=None, pad_edge=False)
     for column in ("GiB", "Cards", "Supply W", "US dollars", "Date"):
-        shown.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", no_wrap=True)
     for computer in computers:
         price = newest(computer.prices, (PriceKind.SYSTEM,))
         memory = "-" if computer.memory_bytes is None else f"{computer.memory_bytes / 2**30:.0f}"
         supply = "-" if computer.supply_w is None else f"{computer.supply_w:.0f}"
         cost = ("-", "-") if price is None else (f"{price.usd:,.2f}", price.date or "-")
-        shown.add_row(computer.slug, computer.gpu or "-", memory, str(computer.card_places or "-"), supply, *cost)
-    _print(shown)
+        table.add_row(computer.slug, computer.gpu or "-", memory, str(computer.card_places or "-"), supply, *cost)
+    _print(table)
     return 0
 
 

@@ -132,15 +132,15 @@ def _print_table(question: Question, choice: Choice) -> None:
             f"{question.machine.name}: no model of the catalog{filters} is usable for {question.workload.name}."
         )
         return
-    shown = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for name in ("", "Model", "Quantization", "Engine"):
-        shown.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=True)
     for name in ("Worth", "Loss", "tok/s", "Answer"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("Why")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("Why")
     for rank, entry in enumerate(choice.entries, 1):
         judgement = entry.judgement
-        shown.add_row(
+        table.add_row(
             f"{rank}{'*' if entry.model is choice.pick.model else ''}",
             entry.model["name"],
             entry.quant.name,
@@ -153,7 +153,7 @@ def _print_table(question: Question, choice: Choice) -> None:
         )
     users = "" if question.users is None else f", {question.users} users at once"
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}{users}")
-    console.print(shown)
+    console.print(table)
     console.print(
         f"{pick_text(choice)}Worth: points of capability that the loss leaves, with an interval of 80 %; ° inherited from "
         "relatives, ~ predicted, no own result.\n"

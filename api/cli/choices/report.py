@@ -26,14 +26,14 @@ _LOSS = ("model left out", "publisher left out", "one row as anchor")
 def judgement_report() -> str:
     """The report as Markdown; takes a minute or two, most of it for the rules over the whole catalog."""
     catalog, calibration = load_catalog(), Calibration.load()
-    held = preferences()
-    met = [is_met(catalog, calibration, preference) for preference in held]
+    all_preferences = preferences()
+    met = [is_met(catalog, calibration, preference) for preference in all_preferences]
     parts = (
         "# Validation of the judgement\n\nWritten by `fitgraph validate`, which also writes [the report on speeds](validation.md); "
         "every number here is printed by that command. [Judgement](explanation/judgement.md) tells how the choices come about.",
         _capability_part([CapabilityTable.load().of(traits) for traits in model_traits(catalog).values()]),
         _loss_part(LossTable.load().accuracy),
-        _preferences_part(held, met),
+        _preferences_part(all_preferences, met),
         _rules_part(broken_rules(catalog, calibration)),
     )
     return "\n\n".join(parts) + "\n"

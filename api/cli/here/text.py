@@ -103,15 +103,15 @@ def print_here(answer: Here) -> None:
 def _table(answer: Here) -> Any:
     from rich.table import Table
 
-    shown = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for name in ("", "Model", "Quantization", "Engine"):
-        shown.add_column(name, no_wrap=True)
+        table.add_column(name, no_wrap=True)
     for name in ("Worth", "tok/s", "Memory", "+ host", "Answer"):
-        shown.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
     pick = answer.choice.pick
     for rank, (entry, row) in enumerate(zip(answer.choice.entries, answer.rows, strict=True), 1):
         judgement, memory = entry.judgement, row.plan.estimate.memory
-        shown.add_row(
+        table.add_row(
             f"{rank}{'*' if pick is not None and entry.model is pick.model else ''}",
             entry.model["name"],
             entry.quant.name,
@@ -122,7 +122,7 @@ def _table(answer: Here) -> Any:
             f"{memory.host_bytes / GIB:.1f} GiB" if memory.host_bytes >= GIB / 20 else "",
             seconds_text(judgement.answer_s),
         )
-    return shown
+    return table
 
 
 def _machine_line(answer: Here) -> str:

@@ -276,9 +276,9 @@ def _shared_test(
     for name, wanted_range in bounds.items():
         check_range(name, wanted_range)
     check_dates("release_date", wanted.release_date)
-    asked = [(read, members[name]) for name, read in sets.items() if members[name] is not None]
+    wanted_sets = [(read, members[name]) for name, read in sets.items() if members[name] is not None]
     return lambda item: (
-        all(passes(read(item), wanted_set) for read, wanted_set in asked)
+        all(passes(read(item), wanted_set) for read, wanted_set in wanted_sets)
         and all(in_range(getattr(item, name), wanted_range) for name, wanted_range in bounds.items())
         and in_dates(item.release_date, wanted.release_date)
         and wanted.estimable in (None, not item.missing_facts)

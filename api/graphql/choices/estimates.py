@@ -32,12 +32,12 @@ _INLINE = 8
 
 async def estimate_one(context: RequestContext, question: EstimateInput) -> Estimate:
     """Answer one question. Raises :class:`ApiError` for one that has no answer."""
-    asked = asked_by(question)
-    sources = await _fetched(context, [asked])
+    stated_keys = asked_by(question)
+    sources = await _fetched(context, [stated_keys])
     try:
-        if _LARGE.isdisjoint(asked):
-            return _answer(context.faces, asked, sources)
-        return await search(_answer, context.faces, asked, sources)
+        if _LARGE.isdisjoint(stated_keys):
+            return _answer(context.faces, stated_keys, sources)
+        return await search(_answer, context.faces, stated_keys, sources)
     except QuestionError as error:
         if isinstance(error.__cause__, UnknownNameError):
             raise NotFoundError.of(error.__cause__) from error
@@ -52,15 +52,15 @@ _QUOTED = re.compile(r"'([a-z_]+(?:\.[a-z_]+)*)'")
 
 def asked_by(question: EstimateInput) -> dict[str, Any]:
     """The question by the keys that all faces share."""
-    asked = {key: value for key, value in vars(question).items() if value is not None}
-    parts = {"model": vars(asked.pop("model")), "machine": vars(asked.pop("machine"))}
+    stated_keys = {key: value for key, value in vars(question).items() if value is not None}
+    parts = {"model": vars(stated_keys.pop("model")), "machine": vars(stated_keys.pop("machine"))}
     for key, (reference, part) in REFERENCES.items():
         value = parts[reference][part]
         if value is not None and value is not strawberry.UNSET:
-            asked[key] = value
+            stated_keys[key] = value
     if question.draft is not None:
-        asked["draft"] = {key: value for key, value in vars(question.draft).items() if value is not None}
-    return asked
+        stated_keys["draft"] = {key: value for key, value in vars(question.draft).items() if value is not None}
+    return stated_keys
 
 
 def path_of(key: str) -> list[str]:

@@ -219,16 +219,16 @@ async def _recommendations(
     connection = slice_page(RecommendationConnection, listed.choices, page, context.view.state, sealed)
     if first is not None:
         connection.counter = partial(_count, context, asked, mode)
-    shown: list[answers.Choice] = list(cast(Any, connection.nodes))
+    page_choices: list[answers.Choice] = list(cast(Any, connection.nodes))
     # The pick is one of the first page, as a rule.
-    choices = {choice.place: choice for choice in (*shown, *([] if listed.pick is None else [listed.pick]))}
+    choices = {choice.place: choice for choice in (*page_choices, *([] if listed.pick is None else [listed.pick]))}
     cells = await listed.cells(context.loaders, list(choices.values()))
-    made = {
+    entries = {
         place: recommendation_of(context.faces, choice, listed.rank(choice), listed.judgement(choice), cell)
         for (place, choice), cell in zip(choices.items(), cells, strict=True)
     }
-    connection.nodes[:] = [made[choice.place] for choice in shown]
-    connection.pick = None if listed.pick is None else made[listed.pick.place]
+    connection.nodes[:] = [entries[choice.place] for choice in page_choices]
+    connection.pick = None if listed.pick is None else entries[listed.pick.place]
     return connection
 
 

@@ -48,13 +48,13 @@ class Connection(Generic[T]):
             """Cursors are sealed when they are asked for: what needs them is made at its first use."""
             if name == "edges":
                 cursor = self.cursors()
-                made: Any = [Edge(cursor=cursor(place), node=node) for place, node in enumerate(self.nodes)]
+                value: Any = [Edge(cursor=cursor(place), node=node) for place, node in enumerate(self.nodes)]
             elif name == "page_info":
-                made = _page_info(self)
+                value = _page_info(self)
             else:
                 raise AttributeError(name)
-            setattr(self, name, made)
-            return made
+            setattr(self, name, value)
+            return value
 
     @strawberry.field(description="Number of items in the whole list. Counted only when asked for.")
     async def total_count(self) -> int:
@@ -157,9 +157,14 @@ def connect(
     counter: Callable[[], Awaitable[int]],
 ) -> C:
     """Put a page together."""
-    made = kind.__new__(kind)
-    made.nodes, made.cursors, made.ends, made.counter = nodes, cursors, (has_next, has_previous), counter
-    return made
+    connection = kind.__new__(kind)
+    connection.nodes, connection.cursors, connection.ends, connection.counter = (
+        nodes,
+        cursors,
+        (has_next, has_previous),
+        counter,
+    )
+    return connection
 
 
 def _page_info(connection: Connection[Any]) -> PageInfo:

@@ -160,13 +160,13 @@ class _Compiler:
             raise NotPlainError
         function = cast(Callable[..., Any], resolver.wrapped_func)
         info_name = resolver.info_parameter.name if resolver.info_parameter is not None else None
-        read = argument_reader(self._schema, field, definition, node)
+        reader = argument_reader(self._schema, field, definition, node)
         constant = (
-            None if any(_has_variables(argument.value) for argument in node.arguments or ()) else read(NO_VARIABLES)
+            None if any(_has_variables(argument.value) for argument in node.arguments or ()) else reader(NO_VARIABLES)
         )
 
         def call(value: Any, attempt: Attempt) -> Any:
-            arguments = read(attempt.variables) if constant is None else dict(constant)
+            arguments = reader(attempt.variables) if constant is None else dict(constant)
             if info_name is not None:
                 arguments[info_name] = CallInfo(attempt.context, selected)
             started = perf_counter()

@@ -221,10 +221,10 @@ def of_any(by_class: Mapping[type, Completer]) -> Completer:
 def of_object(kind: type | None, entries: Sequence[Entry]) -> Completer:
     """Completer of objects that are exactly of type ``kind``; None stands for the root, whatever it is."""
     calls = any(entry.completer.calls for entry in entries)
-    whole = Completer(partial(_write_object, kind, entries), calls=calls)
+    completer = Completer(partial(_write_object, kind, entries), calls=calls)
     if calls:
-        return of_call(whole.call, calls=True)
-    return _remembering(whole.call) if kind in _constant else whole
+        return of_call(completer.call, calls=True)
+    return _remembering(completer.call) if kind in _constant else completer
 
 
 def _write_object(kind: type | None, entries: Sequence[Entry], names: dict[str, Any], place: str) -> list[str]:

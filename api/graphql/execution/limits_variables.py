@@ -26,19 +26,19 @@ def check_variables(
     Raises:
         LimitExceededError: there are more than ``maximum``.
     """
-    given = variables or {}
+    values = variables or {}
     pending: list[tuple[Any, Any]] = []
-    if any(isinstance(value, dict | list) for value in given.values()):
+    if any(isinstance(value, dict | list) for value in values.values()):
         declared = {
             definition.variable.name.value: type_from_ast(schema, definition.type)
             for definition in operation.variable_definitions or ()
         }
-        pending = [(value, declared.get(name)) for name, value in given.items()]
-    count = len(given)
+        pending = [(value, declared.get(name)) for name, value in values.items()]
+    count = len(values)
     while pending and count <= maximum:
-        held = _values_in(*pending.pop())
-        pending.extend(held)
-        count += len(held)
+        members = _values_in(*pending.pop())
+        pending.extend(members)
+        count += len(members)
     if count > maximum:
         raise LimitExceededError("variable values", count, maximum)
 

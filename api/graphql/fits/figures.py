@@ -53,17 +53,17 @@ class FitMemory:
         """The GraphQL object of the parts of a load; None stays None."""
         if load is None:
             return None
-        made = cls.__new__(cls)
-        made.load = load
-        return made
+        figures = cls.__new__(cls)
+        figures.load = load
+        return figures
 
 
 def _read(readers: Mapping[str, Callable[[Any], Any]], owner: object, name: str) -> Any:
     """An attribute of ``owner``. Raises AttributeError for one without a reader."""
-    read = readers.get(name)
-    if read is None:
+    reader = readers.get(name)
+    if reader is None:
         raise AttributeError(name)
-    return read(owner)
+    return reader(owner)
 
 
 _MEMORY_READERS: dict[str, Callable[[FitMemory], Any]] = {
@@ -122,9 +122,9 @@ class SpeedEstimate:
         """The GraphQL object of a speed; None stays None."""
         if speed is None:
             return None
-        made = cls.__new__(cls)
-        made.speed = speed
-        return made
+        figures = cls.__new__(cls)
+        figures.speed = speed
+        return figures
 
 
 _SPEED_READERS: dict[str, Callable[[SpeedEstimate], Any]] = {

@@ -141,8 +141,8 @@ def _is_spared(selection: Selection, page: Page, *, counts: bool) -> bool:
 def _on_host(view: CatalogView, host: Host, query: FitQuery) -> FitQuery:
     """``query`` of the accelerators whose fits are computed in this computer."""
     own = tuple(view.gpu_ids[gpu.slug] for gpu in view.gpus if view.host_of(gpu).slug == host.slug)
-    asked = own if query.gpu_ids is None else tuple(number for number in query.gpu_ids if number in own)
-    return dataclasses.replace(query, gpu_ids=asked)
+    gpu_ids = own if query.gpu_ids is None else tuple(number for number in query.gpu_ids if number in own)
+    return dataclasses.replace(query, gpu_ids=gpu_ids)
 
 
 def _owner_of(view: CatalogView, owner: Model | Gpu | Quant | Engine | Workload) -> tuple[FitOwner, int, str]:
@@ -196,12 +196,12 @@ async def _page(
 ) -> FitConnection:
     cursor = page.before if page.backward else page.after
     place = None if cursor is None else _place(decode_cursor(cursor, context.view.state, selection.sealed(owner)))
-    asked = query()
-    if (refused := too_wide_for(selection.order, asked)) is not None:
+    fit_query = query()
+    if (refused := too_wide_for(selection.order, fit_query)) is not None:
         raise refused
     try:
         fits = await context.loaders.page(
-            asked,
+            fit_query,
             selection.order,
             page.size,
             after=None if page.backward else place,

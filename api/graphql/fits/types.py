@@ -60,10 +60,10 @@ class Fit(Node, Prediction):
 
         def __getattr__(self, name: str) -> Any:
             """A figure is read from its cell at its first use: a query wants some of them, for hundreds of fits."""
-            read = _READERS.get(name)
-            if read is None:
+            reader = _READERS.get(name)
+            if reader is None:
                 raise AttributeError(name)
-            value = read(self)
+            value = reader(self)
             self.__dict__[name] = value
             return value
 

@@ -58,7 +58,7 @@ class Catalog:
     )
     async def held_generations(self, info: strawberry.Info) -> list[HeldGeneration]:
         async with info.context.services.state.connection() as connection:
-            held = await held_generations(connection)
+            generations = await held_generations(connection)
         return [
             HeldGeneration(
                 generation=generation.id,
@@ -66,7 +66,7 @@ class Catalog:
                 published_at=generation.published_at,
                 fit_count=Int64(generation.cells),
             )
-            for generation in held
+            for generation in generations
         ]
 
     @strawberry.field(description="The newest run; null when there was none.")

@@ -110,10 +110,12 @@ async def page_differences(
     order = signature("differences", query.model_ids, query.gpu_ids, query.quant_ids, query.slots, query.kinds)
     cursor, reader = page.before if page.backward else page.after, context.services.state
     place = None if cursor is None else _place(decode_cursor(cursor, state, order))
-    read = await store.page_differences(reader, span, query, place=place, limit=page.size + 1, backwards=page.backward)
-    shown_, more, beyond = read[: page.size], len(read) > page.size, place is not None
+    with_next = await store.page_differences(
+        reader, span, query, place=place, limit=page.size + 1, backwards=page.backward
+    )
+    shown_differences, more, beyond = with_next[: page.size], len(with_next) > page.size, place is not None
     if page.backward:
-        shown_.reverse()
+        shown_differences.reverse()
 
     async def count() -> int:
         return await context.services.counts.get(
@@ -122,8 +124,8 @@ async def page_differences(
 
     return connect(
         FitDifferenceConnection,
-        await _differences_of(context, shown_),
-        lambda: lambda number: encode_cursor(Cursor(state, order, shown_[number].key)),
+        await _differences_of(context, shown_differences),
+        lambda: lambda number: encode_cursor(Cursor(state, order, shown_differences[number].key)),
         has_next=beyond if page.backward else more,
         has_previous=more if page.backward else beyond,
         counter=count,
@@ -136,18 +138,18 @@ async def _span(context: RequestContext, first: int, last: int, query: Differenc
         raise bad_input(f"from is {first} and to is {last}: from must be the earlier generation.", field="from")
     state = context.services.state
     async with state.connection() as connection:
-        held = {generation.id: generation for generation in await held_generations(connection)}
+        generation_of_number = {generation.id: generation for generation in await held_generations(connection)}
     for name, number in (("from", first), ("to", last)):
-        if number not in held:
-            numbers = ", ".join(map(str, held)) or "none"
+        if number not in generation_of_number:
+            numbers = ", ".join(map(str, generation_of_number)) or "none"
             raise ApiError(
                 ErrorCode.NOT_FOUND,
                 f"Generation {number} is not held any more, or was never published; held are {numbers}.",
                 kind="generation",
                 field=name,
-                suggestions=[str(number) for number in held],
+                suggestions=[str(number) for number in generation_of_number],
             )
-    ends = held[first], held[last]
+    ends = generation_of_number[first], generation_of_number[last]
     narrow = is_few(query.model_ids) or is_few(query.gpu_ids)
     if ends[0].table != ends[1].table and not narrow and max(end.rows for end in ends) > COMPARED_ROWS:
         raise bad_input(

@@ -79,8 +79,8 @@ class GraphQLEndpoint:
                         self._settings.max_request_bytes,
                         lambda: turns.enter_async_context(self._large_bodies),
                     )
-                asked = self._persisted.resolve(received)
-                return await self._answer(request, asked, media)
+                operation = self._persisted.resolve(received)
+                return await self._answer(request, operation, media)
         except RefusedRequestError as refused:
             return refusal(refused.status, refused.error, media, refused.headers)
         except LimitExceededError as error:

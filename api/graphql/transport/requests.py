@@ -199,8 +199,8 @@ def _typed(parsed: dict[str, Any]) -> GraphQLRequest:
 
 
 def _document_hash(extensions: Any) -> str | None:
-    asked = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
-    digest = asked.get("sha256Hash") if isinstance(asked, dict) else None
+    persisted_query = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
+    digest = persisted_query.get("sha256Hash") if isinstance(persisted_query, dict) else None
     return digest.lower() if isinstance(digest, str) and len(digest) == 64 else None
 
 

@@ -56,17 +56,17 @@ class StreamView(GraphQL[RequestContext, None]):
         except ApiError as error:
             await _refuse(socket, error)
 
-    async def respond(self, request: Request, asked: GraphQLRequest | None = None) -> Response:
+    async def respond(self, request: Request, operation: GraphQLRequest | None = None) -> Response:
         """Answer one request for a stream of server-sent events; unless ``asked`` is given, it is read as any other."""
         settings = self.services.settings
         client = client_of(request, self.services)
         try:
             self.services.streams.check(client)
-            if asked is None:
+            if operation is None:
                 async with asyncio.timeout(settings.request_timeout_s):
-                    asked = await read_request(request, settings.max_request_bytes)
+                    operation = await read_request(request, settings.max_request_bytes)
             body = orjson.dumps(
-                {"query": asked.query, "variables": asked.variables, "operationName": asked.operation_name}
+                {"query": operation.query, "variables": operation.variables, "operationName": operation.operation_name}
             )
             response: Response = await self.run(_with_body(request, body) if request.method == "POST" else request)
         except RefusedRequestError as refused:

@@ -41,9 +41,9 @@ async def gpu_page(request: Request, reads: FitReads, base_url: str) -> Response
     view, asked = reads.view, Asked(request)
     gpu = view.gpu(request.path_params["gpu"])
     path = f"/gpu/{gpu.slug}"
-    said = request.path_params["gpu"]
-    if said != gpu.slug:
-        address = asked.address_at(path, **{TYPED: typed([view.meaning("gpu", said)])})
+    path_name = request.path_params["gpu"]
+    if path_name != gpu.slug:
+        address = asked.address_at(path, **{TYPED: typed([view.meaning("gpu", path_name)])})
         return RedirectResponse(address, 303, headers=dict(COMMON))
     question = _question(view, asked)
     models: Recommendations | None = None
@@ -87,7 +87,7 @@ def _values(
         choice.slug: letter for letter, choices in tiers(models).items() for choice in choices
     }  # fmt: skip
     page = pager(asked, len(rows), PAGE_ROWS)
-    shown = [{**row, "tier": letters[row["slug"]]} for row in rows[page.start : page.stop]]
+    page_rows = [{**row, "tier": letters[row["slug"]]} for row in rows[page.start : page.stop]]
     counts = {letter: sum(letters[row["slug"]] == letter for row in rows) for letter, _ in TIERS}
     return {
         **_facts(view, gpu),
@@ -103,7 +103,7 @@ def _values(
         "of": len(view.models),
         "page": page,
         "tiers": [(letter, counts[letter], _below(ends)) for letter, ends in TIERS],
-        "rows": shown,
+        "rows": page_rows,
         "plot": _plot(gpu, rows, workload.name),
     }
 

@@ -56,9 +56,9 @@ async def model_page(request: Request, reads: FitReads, base_url: str) -> Respon
     view, asked = reads.view, Asked(request)
     model = view.model(request.path_params["model"])
     path = f"/model/{model.slug}"
-    said = request.path_params["model"]
-    if said != model.slug:
-        address = asked.address_at(path, **{TYPED: typed([view.meaning("model", said)])})
+    path_name = request.path_params["model"]
+    if path_name != model.slug:
+        address = asked.address_at(path, **{TYPED: typed([view.meaning("model", path_name)])})
         return RedirectResponse(address, 303, headers=dict(COMMON))
     question = _question(view, asked)
     machines: Recommendations | None = None

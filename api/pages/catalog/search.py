@@ -75,8 +75,8 @@ def _page_of(wish: Wish, named: Meant) -> str:
         if wish.people is None and (gpu.count or 1) == 1:
             return _address(f"/can/{pair_slug(model.slug, gpu.slug)}", quant=model.quant, workload=use)
         # The page of a pairing is of one accelerator: several are asked about as a server, of one person too.
-        asked = {"model": model.slug, "gpu": gpu.slug, "count": gpu.count, "people": wish.people or 1}
-        return _address("/serve", **asked, workload=use)
+        serve_keys = {"model": model.slug, "gpu": gpu.slug, "count": gpu.count, "people": wish.people or 1}
+        return _address("/serve", **serve_keys, workload=use)
     if gpu is not None and ((gpu.count or 1) > 1 or not wish.is_plain):
         return _address("/here", gpu=gpu.slug if (gpu.count or 1) == 1 else f"{gpu.count}x {gpu.slug}", workload=use)
     if model is not None:

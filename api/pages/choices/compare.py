@@ -102,8 +102,8 @@ def _cell(view: CatalogView, column: Column, place: int, best: dict[Measure, int
         return {"problem": column.error.message if column.error else "No engine runs it here."}
     if column.plan is not None:
         answers = PlanAnswers(view, column.plan)
-        asked = {"model": column.model.slug, "gpu": column.gpu.slug, "count": column.gpu_count, "people": 1}
-        href = f"/serve?{urlencode({**asked, 'workload': use, 'quant': column.quant.slug})}"
+        serve_keys = {"model": column.model.slug, "gpu": column.gpu.slug, "count": column.gpu_count, "people": 1}
+        href = f"/serve?{urlencode({**serve_keys, 'workload': use, 'quant': column.quant.slug})}"
     else:
         assert column.cell is not None
         answers = of_fit = Answers(FitRecord(view, column.cell))

@@ -118,12 +118,12 @@ async def _choice(reads: FitReads, question: Question) -> Choice:
 async def _published(reads: FitReads, question: Question) -> Choice:
     view = reads.view
     gpu = view.gpu(question.machine.devices[0].slug)
-    asked = recommendations.Question(
+    question_of_list = recommendations.Question(
         question.workload.kind, Aim.SCORE, question.mode, recommend.Buyer(), recommend.Target(), question.wanted
     )
-    listed = await recommendations.recommendations(reads, None, gpu, asked)
-    shown = listed.choices[:RANKED]
-    wanted = [*shown, *([] if listed.pick is None else [listed.pick])]
+    listed = await recommendations.recommendations(reads, None, gpu, question_of_list)
+    ranked = listed.choices[:RANKED]
+    wanted = [*ranked, *([] if listed.pick is None else [listed.pick])]
     cells = await listed.cells(reads, wanted)
     entries = [
         Recommended(
@@ -131,7 +131,7 @@ async def _published(reads: FitReads, question: Question) -> Choice:
         )
         for choice, cell in zip(wanted, cells, strict=True)
     ]
-    return Choice(tuple(entries[: len(shown)]), None if listed.pick is None else entries[-1])
+    return Choice(tuple(entries[: len(ranked)]), None if listed.pick is None else entries[-1])
 
 
 def _groups(view: CatalogView) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -222,10 +222,10 @@ def _machine(
     view: CatalogView, listed: Recommendations, choice: Choice, workload: Workload, people: int
 ) -> dict[str, Any]:
     judgement, gpu, model = listed.judgement(choice), choice.side, view.model_by_id[choice.key.model_id]
-    asked = {"model": model.slug, "gpu": gpu.slug, "people": people, "workload": workload.slug}
+    serve_keys = {"model": model.slug, "gpu": gpu.slug, "people": people, "workload": workload.slug}
     return {
         "name": gpu.name,
-        "href": f"/serve?{urlencode(asked)}",
+        "href": f"/serve?{urlencode(serve_keys)}",
         "kind": GPU_KINDS.get(gpu.entry["kind"], gpu.entry["kind"]),
         "memory": memory_gib(gpu.entry["memory_gb"]),
         "quant": view.quant_by_id[choice.key.quant_id].spec.name,

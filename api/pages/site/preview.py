@@ -87,11 +87,11 @@ def letters(name: str) -> Letters:
 async def preview_image(request: Request, reads: FitReads, base_url: str) -> Response:
     """The picture of a pairing."""
     pair = await load_pair(reads, request.path_params["address"], request.query_params)
-    shown = card(pair, base_url)
-    figures = [f"{value} {name.lower()}" for name, value in shown["numbers"][:2]]
-    tone = _TONES[shown["tone"]]
-    below = [(f"on {shown['gpu_name']}", _SOFT), (Answers(pair.chosen).headline, tone)]
-    return await _image(shown["model_name"], below, [*figures, shown["quant_name"], shown["workload_name"]], tone)
+    preview = card(pair, base_url)
+    figures = [f"{value} {name.lower()}" for name, value in preview["numbers"][:2]]
+    tone = _TONES[preview["tone"]]
+    below = [(f"on {preview['gpu_name']}", _SOFT), (Answers(pair.chosen).headline, tone)]
+    return await _image(preview["model_name"], below, [*figures, preview["quant_name"], preview["workload_name"]], tone)
 
 
 async def model_image(request: Request, reads: FitReads, base_url: str) -> Response:

@@ -156,8 +156,8 @@ def _mixed(method: str, widths: Mapping[str, float]) -> CheckpointFormat:
     if not quantized:
         return CheckpointFormat(f"mixed ({method})", None)
     slug = _SLUG_OF_WIDTH.get(quantized[0]) or ("gptq-int4" if quantized[0] < 5 else "gptq-int8")
-    shown = " + ".join(f"{width:g}" for width in quantized)
-    return CheckpointFormat(f"mixed {shown}-bit ({method})", slug, widths=tuple(sorted(widths.items())))
+    widths_text = " + ".join(f"{width:g}" for width in quantized)
+    return CheckpointFormat(f"mixed {widths_text}-bit ({method})", slug, widths=tuple(sorted(widths.items())))
 
 
 def _mlx(stated: Mapping[str, Any], bits: int, group: int | None) -> CheckpointFormat:

@@ -47,9 +47,9 @@ def joined(parts: Sequence[GgufHeader]) -> GgufHeader:
     tensors = tuple(tensor for number in sorted(by_number) for tensor in by_number[number].tensors)
     total = whole(parts[0].metadata, "split.tensors.count", 0, 1 << 31)
     if missing:
-        held = f"{len(tensors)} of its {total} tensors" if total else f"{len(tensors)} tensors"
+        present = f"{len(tensors)} of its {total} tensors" if total else f"{len(tensors)} tensors"
         raise ImportFactsError(
-            f"the file has {count} parts, and {_listed(missing)} missing: {held} are there; give the headers of all parts, "
+            f"the file has {count} parts, and {_listed(missing)} missing: {present} are there; give the headers of all parts, "
             "or the path or address of the first part",
             "split.count",
         )
@@ -60,5 +60,5 @@ def joined(parts: Sequence[GgufHeader]) -> GgufHeader:
 
 
 def _listed(numbers: Sequence[int]) -> str:
-    shown = ", ".join(str(number) for number in numbers[:8]) + (", ..." if len(numbers) > 8 else "")
-    return f"part {shown} is" if len(numbers) == 1 else f"parts {shown} are"
+    numbers_text = ", ".join(str(number) for number in numbers[:8]) + (", ..." if len(numbers) > 8 else "")
+    return f"part {numbers_text} is" if len(numbers) == 1 else f"parts {numbers_text} are"

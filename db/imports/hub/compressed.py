@@ -108,8 +108,8 @@ def compressed_by_source(values: Mapping[str, Any], facts: dict[str, Any]) -> No
 def _ngram_tables(values: Mapping[str, Any], hidden: int, streams: int) -> list[dict[str, Any]]:
     tables = _numbers(values, "engram_num_embeddings", 1 << 34)
     width, heads = needed(values, "engram_head_dim", 1, _WIDTH), needed(values, "engram_n_heads", 1, _HEADS)
-    read = (needed(values, "engram_max_ngram_size", 2, 64) - 1) * heads * width
-    projections = len(tables) * ((streams + 1) * hidden * read + 2 * streams * hidden)
+    rows_width = (needed(values, "engram_max_ngram_size", 2, 64) - 1) * heads * width
+    projections = len(tables) * ((streams + 1) * hidden * rows_width + 2 * streams * hidden)
     return [
         {"name": "n-gram tables (lookup)", "params": sum(tables) * width, "lookup_row": width},
         {"name": "projections of the n-gram tables", "params": projections},

@@ -182,9 +182,9 @@ def _require_decoder(name: str | None, model_type: str | None) -> None:
         kind = None if name in FAMILIES else kind
     if kind is None:
         return
-    shown = name or model_type
+    type_name = name or model_type
     raise ImportFactsError(
-        f"{shown!r:.80} is {'an' if kind[0] in 'aei' else 'a'} {kind}; only models that generate text token by token "
+        f"{type_name!r:.80} is {'an' if kind[0] in 'aei' else 'a'} {kind}; only models that generate text token by token "
         "are estimated",
         "architectures",
     )

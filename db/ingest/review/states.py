@@ -63,12 +63,12 @@ def _state_of_commit(revision: str) -> dict[str, dict[str, Any]]:
         raise SourceError(f"{revision!r:.80} is no revision of git")
     command = ["git", "-C", str(CATALOG_ROOT), "archive", "--format=tar", revision, "."]
     try:
-        made = subprocess.run(command, capture_output=True, check=False)
+        finished = subprocess.run(command, capture_output=True, check=False)
     except OSError as error:
         raise SourceError(f"git does not run: {error.strerror}") from None
-    if made.returncode:
-        raise SourceError(f"git: {made.stderr.decode(errors='replace').strip()[:200]}")
+    if finished.returncode:
+        raise SourceError(f"git: {finished.stderr.decode(errors='replace').strip()[:200]}")
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(made.stdout)) as files:
+        with tarfile.open(fileobj=io.BytesIO(finished.stdout)) as files:
             files.extractall(folder, filter="data")
         return state_of_folder(Path(folder))
