@@ -17,6 +17,7 @@ from estimator.memo import kept_within
 from estimator.structure.architecture import FeedForward, ModelArchitecture
 from estimator.structure.arrays import Floats
 from estimator.structure.kv_cache import CacheShape, cache_shape
+from estimator.structure.tensors import EXPERT_CLASSES, inventory
 from estimator.structure.weights import WeightTable, weight_table
 from estimator.types import Quant, QuantFormat
 
@@ -43,8 +44,9 @@ class ModelTables:
     """Weight sums of one model for a list of quants; Q quants, L layers, all bytes.
 
     ``device_layers[q, k]``: weights of the last k layers. ``host_experts[q, m]``: experts of the first m layers.
-    ``active_*``: the same, of what one decoded token reads. ``device``: everything that full offload puts on the GPU,
-    ``served_padding`` what a server of checkpoints adds to it.
+    ``active_*``: the same, of what one decoded token reads; weights that several layers use are read by each. ``device``:
+    everything that full offload puts on the GPU, ``served_padding`` what a server of checkpoints adds to it. ``passes``:
+    bytes of all layers as they are read over those that are stored.
     """
 
     weights: WeightTable
@@ -62,6 +64,7 @@ class ModelTables:
     largest_tensor: Floats
     bits_per_weight: Floats
     expert_layers_first: Floats
+    passes: Floats
     attention_flops_per_token_pair: float
     flops_per_token: float
 
@@ -80,7 +83,9 @@ def forget_models() -> None:
 def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelTables:
     weights = weight_table(model, quants)
     layers, experts = weights.layers.astype(np.float64), weights.experts.astype(np.float64)
-    share = weights.expert_share
+    share, source = weights.expert_share, weight_sources(model)
+    read, routed = layers[:, source], experts[:, source] * share
+    stored = layers + experts
     output = weights.output.astype(np.float64)
     is_expert = np.array([layer.feed_forward is FeedForward.EXPERTS for layer in model.layers], dtype=np.float64)
     return ModelTables(
@@ -88,20 +93,27 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
         shape=cache_shape(model),
         device=layers.sum(1) + experts.sum(1) + output,
         table=(weights.embedding + weights.lookup).astype(np.float64),
-        device_layers=last(layers + experts),
-        active_layers=last(layers + experts * share),
+        device_layers=last(stored),
+        active_layers=last(read + routed),
         host_experts=first(experts),
-        active_experts=first(experts * share),
-        active=layers.sum(1) + experts.sum(1) * share + output,
-        routed_active=experts.sum(1) * share,
-        last_routed_active=last(experts * share),
+        active_experts=first(routed),
+        active=read.sum(1) + routed.sum(1) + output,
+        routed_active=routed.sum(1),
+        last_routed_active=last(routed),
         served_padding=experts.sum(1) * np.array([_padding(model, quant) for quant in quants]),
         largest_tensor=weights.largest_tensor.astype(np.float64),
         bits_per_weight=weights.bits_per_weight,
         expert_layers_first=first(is_expert),
+        passes=stored[:, source].sum(1) / np.maximum(stored.sum(1), 1.0),
         attention_flops_per_token_pair=_attention_flops(model),
         flops_per_token=2.0 * _multiplied_parameters(model),
     )
+
+
+def weight_sources(model: ModelArchitecture) -> NDArray[np.intp]:
+    """Number of the layer whose weights each layer uses, shape (layers,)."""
+    own = ((index, layer.weights_of) for index, layer in enumerate(model.layers))
+    return np.array([index if source is None else source for index, source in own], dtype=np.intp)
 
 
 def _padding(model: ModelArchitecture, quant: Quant) -> float:
@@ -121,7 +133,7 @@ def _attention_flops(model: ModelArchitecture) -> float:
     Latent rows are multiplied as they are stored (llama.cpp folds the up-projections into query and output); of a
     compressed context each layer sees one entry for so many tokens, and none but its window where it keeps none.
     """
-    total, latent, ratios = 0.0, model.cached_latent, model.compress_ratios
+    total, ratios = 0.0, model.compress_ratios
     for index, layer in enumerate(model.layers):
         if not layer.has_attention or layer.window is not None:
             continue
@@ -129,13 +141,26 @@ def _attention_flops(model: ModelArchitecture) -> float:
         if ratios:
             ratio = ratios[index] if index < len(ratios) else 0
             width = width / ratio if ratio else 0.0
-        elif latent is not None:
-            width = 2 * latent.kv_rank + latent.rope_dim
+        elif model.cached_latent is not None and layer.latent is not None:
+            width = 2 * layer.latent.kv_rank + layer.latent.rope_dim
         total += 2.0 * layer.heads * width
     return total
 
 
 def _multiplied_parameters(model: ModelArchitecture) -> float:
-    """Parameters in a matrix product for one token: the active ones, without an input table of its own."""
+    """Parameters in a matrix product for one token: the active ones, as often as they are used, without an input table of
+    its own."""
     table = 0 if model.tied_embeddings else model.hidden * model.vocab
-    return float(max(model.active_parameters - table, 1))
+    return float(max(model.active_parameters + _used_again(model) - table, 1))
+
+
+def _used_again(model: ModelArchitecture) -> float:
+    """Active parameters of the layers that use the weights of earlier ones."""
+    again = [layer.weights_of for layer in model.layers if layer.weights_of is not None]
+    if not again:
+        return 0.0
+    tensors, experts = inventory(model), model.experts
+    share = experts.per_token / experts.count if experts else 1.0
+    active = tensors.elements * np.where(np.isin(tensors.cls, EXPERT_CLASSES), share, 1.0)
+    by_layer = np.bincount(tensors.layer + 1, weights=active, minlength=model.n_layers + 1)[1:]
+    return float(by_layer[again].sum())

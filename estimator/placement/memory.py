@@ -71,8 +71,8 @@ def compute_bytes(
         (layer.heads, layer.kv_heads, layer.key_dim, layer.value_dim, layer.window): layer for layer in attending
     }.values():
         own = windowed if layer.window is not None else cells
-        if model.cached_latent is not None and not model.compress_ratios:
-            mla = model.cached_latent
+        if model.cached_latent is not None and layer.latent is not None and not model.compress_ratios:
+            mla = layer.latent
             part = quad * (
                 layer.heads * (2 * mla.kv_rank + mla.rope_dim)
                 + layer.heads * (mla.nope_dim + mla.rope_dim)

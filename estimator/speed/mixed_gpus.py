@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from estimator.placement.demand import Needs
-from estimator.placement.layer_sums import ModelTables
+from estimator.placement.layer_sums import ModelTables, weight_sources
 from estimator.placement.placements import Placed, Rig
 from estimator.speed.coefficients import CALIBRATED, SpeedCoefficients
 from estimator.speed.multi_gpu import hop_seconds, line_seconds, ranges_of
@@ -80,6 +80,8 @@ def layout(model: ModelArchitecture, tables: ModelTables, need: Needs, placed: P
     experts_here = on_devices & (index >= moved)
     is_expert = np.array([layer.feed_forward is FeedForward.EXPERTS for layer in model.layers])
     dense, experts = weights.layers[q] * on_devices, weights.experts[q] * experts_here
+    source = weight_sources(model)
+    routed = weights.experts[q][:, source] * experts_here * weights.expert_share
     cache, read = (np.diff(part[0])[::-1] * on_devices for part in (need.kv_last, need.read_last))
     output = weights.output[q][:, None] * with_output
 
@@ -91,8 +93,8 @@ def layout(model: ModelArchitecture, tables: ModelTables, need: Needs, placed: P
     return Layout(
         weights=sizes[0],
         cache=sizes[1],
-        dense_read=whole(dense, output),
-        routed_read=whole(experts * weights.expert_share),
+        dense_read=whole(weights.layers[q][:, source] * on_devices, output),
+        routed_read=whole(routed),
         cache_read=whole(read),
         is_layer=whole(on_devices) > 0,
         has_experts=whole(is_expert & experts_here) > 0,

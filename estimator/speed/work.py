@@ -139,9 +139,10 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
 def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig: Rig, placed: Placed) -> PrefillWork:
     """Bytes that the prompt of each running cell reads, and its operations."""
     q, n = placed.q, model.n_layers
-    experts = model.experts
-    routed_all = _at(tables.host_experts, q, n)
-    host_routed = np.minimum(placed.on_host, routed_all)
+    experts, passes = model.experts, tables.passes[placed.q]
+    routed_all = _at(tables.host_experts, q, n) * passes
+    on_host, weights = placed.on_host * passes, placed.weights * passes
+    host_routed = np.minimum(on_host, routed_all)
     routed = routed_all - host_routed
     return PrefillWork(
         prompt_tokens=np.maximum(_of_situations(need, placed, "prompt_tokens"), 1.0),
@@ -150,10 +151,10 @@ def prefill_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig
         micro_batch_tokens=_of_situations(need, placed, "prompt_step_tokens"),
         flops_per_token=np.asarray(tables.flops_per_token),
         attention_flops_per_pair=np.asarray(tables.attention_flops_per_token_pair),
-        weight_bytes=placed.weights,
-        dense_bytes=np.maximum(placed.weights - routed, 0.0),
+        weight_bytes=weights,
+        dense_bytes=np.maximum(weights - routed, 0.0),
         routed_total_bytes=routed,
-        host_weight_bytes=np.asarray(placed.on_host),
+        host_weight_bytes=np.asarray(on_host),
         host_routed_bytes=host_routed,
         layers=np.asarray(float(n)),
         expert_layers=np.asarray(float(tables.expert_layers_first[n])),

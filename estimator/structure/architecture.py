@@ -77,7 +77,11 @@ class Experts:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer; heads and dimensions in elements, ``window`` in tokens (None: the whole context)."""
+    """One layer; heads and dimensions in elements, ``window`` in tokens (None: the whole context).
+
+    ``latent`` is its latent attention, which may differ from layer to layer. ``weights_of``: number of the earlier layer
+    whose weights it uses again (models that loop over their layers); None: it has its own.
+    """
 
     mixer: Mixer
     feed_forward: FeedForward
@@ -92,6 +96,8 @@ class Layer:
     ffn_width: int
     norms: int
     has_indexer: bool
+    latent: LatentAttention | None
+    weights_of: int | None
 
     @property
     def has_attention(self) -> bool:
@@ -289,6 +295,7 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
     shared_layers = int(attention.get("kv_shared_layers") or 0)
     shares = attends and (index >= int(facts["n_layers"]) - shared_layers or bool(values.get("shares_kv")))
     keeps = bool(attention.get("kv_shared_keeps_weights", True))
+    own_latent = attention.get("mla") and {**attention["mla"], **(values.get("mla") or {})}
     window = attention.get("sliding_window") if mixer is Mixer.SLIDING else None
     if mixer is Mixer.CHUNKED:
         window = attention.get("chunk_size")
@@ -313,6 +320,8 @@ def _layer(slug: str, facts: Mapping[str, Any], index: int) -> Layer:
         ffn_width=width,
         norms=int(norms[index]) if isinstance(norms, str) else int(norms),
         has_indexer=(attention.get("indexer") or {}).get("layers", "f" * (index + 1))[index] == "f",
+        latent=latent_attention({"mla": own_latent}) if attends else None,
+        weights_of=values.get("weights_of"),
     )
 
 

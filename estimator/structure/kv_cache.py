@@ -115,8 +115,9 @@ def _layer_shape(model: ModelArchitecture, index: int, layer: Layer) -> tuple[fl
         ratio = model.compress_ratios[index] if index < len(model.compress_ratios) else 0
         indexed = model.indexer_dim if ratio and ratio < 16 else 0
         return (layer.key_dim + indexed) / ratio if ratio else 0.0, float(layer.key_dim), 128.0, state, 0.0
-    if (latent := model.cached_latent) is not None:
-        return float(latent.kv_rank + latent.rope_dim), 0.0, 0.0, state, 0.0
+    if model.cached_latent is not None and layer.latent is not None:
+        row = float(layer.latent.kv_rank + layer.latent.rope_dim)
+        return (row, 0.0, 0.0, state, 0.0) if layer.window is None else (0.0, row, float(layer.window), state, 0.0)
     elements = float(layer.kv_heads * (layer.key_dim + layer.value_dim))
     values = layer.value_dim / (layer.key_dim + layer.value_dim)
     if layer.window is not None:

@@ -81,10 +81,10 @@ def _kinds(model: ModelArchitecture, cache: CacheType, ranks: int) -> Counter[Pa
 
 def _token_bytes(model: ModelArchitecture, layer: Layer, cache: CacheType, ranks: int) -> float:
     size = CACHE_BYTES[cache]
-    if model.latent is None:
+    if layer.latent is None:
         return float(np.ceil(layer.kv_heads / ranks)) * (layer.key_dim + layer.value_dim) * size
-    rank, rope = model.latent.kv_rank, model.latent.rope_dim
-    if not model.indexer_dim:
+    rank, rope = layer.latent.kv_rank, layer.latent.rope_dim
+    if not model.indexer_dim or layer.window is not None:
         return (rank + rope) * size
     # Sparse attention reads latent rows with scales, positions in 16 bits; the indexer's keys are FP8 in any case.
     indexer = (model.indexer_dim + _SCALE_BYTES) * layer.has_indexer

@@ -76,7 +76,7 @@ def inventory(model: ModelArchitecture) -> Inventory:
     parts = [_rows([Tensor(TensorClass.EMBEDDING, -1, model.embedding_dim, model.embedding_dim * model.vocab)])]
     for layer in model.layers:
         if layer not in kinds:
-            kinds[layer] = _rows(_layer_tensors(model, layer, 0, norm))
+            kinds[layer] = _rows(_layer_tensors(model, layer, 0, norm) if layer.weights_of is None else ())
         parts.append(kinds[layer])
     layer_of = np.repeat(np.arange(-1, model.n_layers), [len(part) for part in parts])
     rest = _rows(_stored_mtp(model, norm)) if model.stored_mtp_layers else _rows([])
@@ -195,7 +195,7 @@ def _routed_projections(model: ModelArchitecture, key: int, index: int) -> Itera
 
 def _latent(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tensor]:
     """Multi-head latent attention; llama.cpp splits kv_b into per-head k_b and v_b (DeepSeek-V2, arXiv:2405.04434)."""
-    mla = model.latent
+    mla = layer.latent
     assert mla is not None
     hidden, heads = model.hidden, layer.heads
     query = heads * (mla.nope_dim + mla.rope_dim)

@@ -47,6 +47,7 @@ COMMON_NAMES: dict[str, str] = {
     "expert_ffn_hidden_size": "moe_intermediate_size", "moe_ffn_hidden_size": "moe_intermediate_size",
     "share_expert_dim": "shared_expert_intermediate_size", "shared_intermediate_size": "shared_expert_intermediate_size",
     "moe_shared_expert_intermediate_size": "shared_expert_intermediate_size",
+    "shared_experts_intermediate_size": "shared_expert_intermediate_size",
     "num_dense_layers": "first_k_dense_replace",
     "qkv_bias": "attention_bias", "use_qkv_bias": "attention_bias", "add_qkv_bias": "attention_bias",
     "layers_block_type": "hybrid_override_pattern", "_sliding_window_pattern": "sliding_window_pattern",

@@ -13,7 +13,7 @@ from db.imports.hub.attention import attention, flag, head_dims, key_heads
 from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.experts import experts
 from db.imports.hub.extras import extra_parameters, layer_facts
-from db.imports.hub.layers import block_count, feed_forwards, mixers
+from db.imports.hub.layers import block_count, feed_forwards, mixers, repeat_layers, window_of
 from db.imports.hub.section import Section, language_model
 from db.imports.hub.unread_keys import beside_the_point, require_all_read
 from db.imports.hub.vision import vision_parameters
@@ -49,6 +49,7 @@ def facts_from_config(config: Mapping[str, Any], slug: str = "custom") -> dict[s
     facts = _facts(section, slug)
     layer_facts(section.values, section.name, facts)
     facts["extra_params"] += extra_parameters(section.values, section.family, section.name, facts)
+    repeat_layers(section.values, section.name, facts)
     facts["native_dtype"] = checkpoint_format(config, section.values).label
     require_all_read(section.values, facts)
     facts["contexts"] = section.values.contexts
@@ -88,7 +89,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
     values, family, name = section.values, section.family, section.name
     hidden = needed(values, "hidden_size", 8, _WIDTH)
     layers = block_count(values, family)
-    window = max(whole(values, "sliding_window", -1, 1 << 31, 0) or 0, 0) or whole(values, "window_size", 1, 1 << 31)
+    window = window_of(values, name)
     pattern = mixers(values, family, layers, window)
     attends = any(letter in "FSCIPX" for letter in pattern)
     heads = needed(values, "num_attention_heads", 1, _HEADS) if attends else 0
@@ -103,13 +104,14 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
         **sizes,
         "intermediate_size": _ffn_width(section, hidden),
         "embedding_size": whole(values, "word_embed_proj_dim", 1, _WIDTH),
-        "vocab_size": whole(values, "output_vocab_size", 1, _WIDTH) or needed(values, "vocab_size", 1, _WIDTH),
+        "vocab_size": whole(values, _head_rows(name), 1, _WIDTH) or needed(values, "vocab_size", 1, _WIDTH),
         "context_length": whole(values, "max_position_embeddings", 1, 1 << 31),
         "tie_word_embeddings": flag(values, "tie_word_embeddings", family.tied),
         "attention": attention(values, family, name, pattern, window, sizes),
         "mlp": {"gated": family.gated_mlp, "bias": _mlp_bias(section, has_experts=moe is not None)},
         "norms": {
-            "type": family.norm_type, "per_layer": _norms(section), "bias": family.norm_bias,
+            "type": family.norm_type, "per_layer": _norms(section, layers),
+            "bias": flag(values, "norm_bias", family.norm_bias),
             "final": _final_norms(section),
         },
         "moe": moe,
@@ -134,9 +136,16 @@ def _mlp_bias(section: Section, *, has_experts: bool) -> bool:
     return own or any(values.get(key) is True for key in family.all_bias_keys)
 
 
-def _norms(section: Section) -> int:
+def _head_rows(name: str) -> str:
+    """Key of the rows of the output head, where they are fewer than those of the embedding."""
+    return "unpadded_vocab_size" if name.startswith("Inkling2") else "output_vocab_size"
+
+
+def _norms(section: Section, layers: int) -> int | str:
     """Norms of a layer; one where attention and feed-forward run side by side."""
     values, family = section.values, section.family
+    if section.name == "ModernBertDecoderForCausalLM":
+        return "1" + "2" * (layers - 1)
     if section.name == "FalconForCausalLM":
         if values.get("new_decoder_architecture") is True:
             return 1 if values.get("num_ln_in_parallel_attn") == 1 else 2

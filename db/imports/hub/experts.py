@@ -55,7 +55,7 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
         "router_bias": family.router_bias if bias is None else bool(bias),
         "shared_gate": family.shared_gate and shared > 0,
     }
-    latent = whole(values, ("moe_latent_size", "routed_expert_hidden_size"), 1, _WIDTH)
+    latent = whole(values, ("moe_latent_size", "routed_expert_hidden_size", "moe_hidden_size"), 1, _WIDTH)
     if latent:
         moe["latent_size"] = latent
     if name.startswith(("Gemma4", "LongcatFlash", "Arctic")) or values.get("residual_moe") is True:

@@ -9,8 +9,17 @@ from typing import Any
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.hub.compressed import compressed, compressed_by_source
 from db.imports.hub.families import Family
-from db.imports.hub.layers import scaled_layers
-from db.imports.hub.residual_streams import stream_parameters
+from db.imports.hub.own_parts import (
+    altup,
+    cca,
+    gated_norms,
+    inkling2,
+    relative_positions,
+    scaled_layers,
+    shared_blocks,
+    sparse_index,
+    stream_parameters,
+)
 
 _WIDTH, _LAYERS, _HEADS = 4_194_304, 1_000, 65_536
 
@@ -24,20 +33,26 @@ def extra_parameters(
     if family.position_offset is not None:
         positions = needed(values, "max_position_embeddings", 1, 1 << 31)
         extras.append(("learned positions", (positions + family.position_offset) * hidden))
-    if family.head_bias or values.get("lm_head_bias") is True:
+    if family.head_bias or values.get("lm_head_bias") is True or values.get("decoder_bias") is True:
         extras.append(("output bias", vocab))
     extras += _of_structure(name, facts)
     if name == "InklingForConditionalGeneration":
-        extras += _relative_positions(values, facts)
+        extras += relative_positions(values, facts)
+    elif name.startswith("Inkling2"):
+        extras += inkling2(values, facts)
+    elif name == "ZayaForCausalLM":
+        extras += cca(values, facts)
+    elif name == "MistralLarge4ForConditionalGeneration":
+        extras += _scaled_softmax(facts)
     elif name == "AXK2ForCausalLM":
-        extras += _gated_norms(values, facts)
+        extras += gated_norms(values, facts)
     elif name == "LongcatFlashForCausalLM":
         idle = whole(values, "zero_expert_num", 0, _HEADS, 0) or 0
         extras.append(("router rows of the idle experts", facts["mlp_pattern"].count("E") * idle * (hidden + 1)))
     elif name == "JetMoeForCausalLM" and values.get("bias") is not False:
         extras.append(("biases behind the experts of attention and feed-forward", 2 * layers * hidden))
     elif name.startswith("Zamba"):
-        extras += _shared_blocks(values, facts, has_adapters=name == "Zamba2ForCausalLM")
+        extras += shared_blocks(values, facts, has_adapters=name == "Zamba2ForCausalLM")
     elif name.startswith("Molmo"):
         extras.append(("added vocabulary", (whole(values, "additional_vocab_size", 0, _WIDTH, 128) or 0) * hidden))
     elif name == "YuanForCausalLM":
@@ -50,9 +65,9 @@ def extra_parameters(
     elif family.linear is not None and family.linear.startswith("RWKV"):
         extras += _time_mix(values, family.linear, layers, hidden)
     elif name == "MiniMaxM3ForCausalLM":
-        extras += _sparse_index(values, layers, hidden)
+        extras += sparse_index(values, layers, hidden)
     elif name == "Gemma3nForConditionalGeneration":
-        extras += _altup(values, layers, hidden)
+        extras += altup(values, layers, hidden)
     if facts["moe"] and values.get("latent_moe_use_norm") is True:
         extras.append(
             ("norms of the latent experts", facts["mlp_pattern"].count("E") * facts["moe"].get("latent_size", 0))
@@ -66,26 +81,6 @@ def extra_parameters(
     if name.startswith(("Gemma3n", "Gemma4")):
         extra = _per_layer_embeddings(values, layers, hidden) + extra
     return extra
-
-
-def _shared_blocks(values: Mapping[str, Any], facts: Mapping[str, Any], *, has_adapters: bool) -> list[tuple[str, int]]:
-    """Transformer blocks of Zamba, which read hidden state and embedding side by side and serve every hybrid layer; each
-    layer has a projection of its own, and in Zamba 2 a low-rank part (``modeling_zamba2`` of transformers)."""
-    hidden, hybrid = facts["hidden_size"], facts["attention"]["layer_pattern"].count("P")
-    width = needed(values, "intermediate_size", 1, _WIDTH)
-    inner = facts["n_heads"] * facts["head_dim_k"]
-    if values.get("attention_hidden_size") not in (None, 2 * hidden):
-        raise ImportFactsError(f"'attention_hidden_size' must be {2 * hidden}", "attention_hidden_size")
-    blocks = whole(values, "num_mem_blocks", 1, 64, 1) or 1
-    block = 7 * hidden * inner + 3 * hidden * width + 3 * hidden
-    extras = [("shared transformer blocks", blocks * block), ("projections of the shared blocks", hybrid * hidden**2)]
-    if has_adapters:
-        rank = needed(values, "adapter_rank", 1, _WIDTH)
-        low_rank = rank * (hidden + 2 * width)
-        if values.get("use_shared_attention_adapter") is True:
-            low_rank += 3 * rank * (2 * hidden + inner)
-        extras.append(("adapters of the shared blocks", hybrid * low_rank))
-    return extras
 
 
 def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -113,6 +108,20 @@ def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
     if name.startswith("Gemma4"):
         scales = [("router scales", layers * (hidden + facts["moe"]["n_experts"]))] if facts["moe"] else []
         return [("layer scalars", layers), *scales]
+    if name == "DoryForCausalLM":
+        inner = 2 * facts["n_heads"] * width + 2 * (facts["intermediate_size"] or 0)
+        return [("scales of the layers", layers * (2 * hidden + inner)), ("scales of the logits", facts["vocab_size"])]
+    if name == "Dots3NoteForCausalLM":
+        return [("norms of the rotated keys", layers * facts["attention"]["mla"]["qk_rope_head_dim"])]
+    if name == "HrmTextForCausalLM":
+        return [("first state of the low stack", hidden)]
+    if name == "ModernBertDecoderForCausalLM":
+        return [("norm of the embedding, and a layer before the output head", hidden * hidden + 2 * hidden)]
+    if name == "MuseSparkForConditionalGeneration":
+        latent = (facts["moe"] or {}).get("latent_size", 0)
+        return [("gates of the residuals", 2 * layers * hidden), ("norms around the experts", 2 * experts * latent)]
+    if name == "OuroForCausalLM":
+        return [("gate of an early exit", hidden + 1)]
     if name == "GPTNeoXJapaneseForCausalLM":
         return [("output bias of the last layer", hidden)]
     if name == "TelechatForCausalLM":
@@ -126,6 +135,14 @@ def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
     if name == "OPTForCausalLM" and facts["embedding_size"] not in (None, hidden):
         return [("projections of the embedding", 2 * hidden * facts["embedding_size"])]
     return []
+
+
+def _scaled_softmax(facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Scales of Mistral Large 4 by head and position, the norm before its indexer, and the scales of its frequencies."""
+    layers, indexer = facts["n_layers"], facts["attention"]["indexer"]
+    own = indexer["layers"].count("f") * (2 * facts["hidden_size"] + 2 * indexer["index_n_heads"])
+    rotated = facts["attention"]["mla"]["qk_rope_head_dim"] // 2
+    return [("scales of the softmax", 2 * layers * facts["n_heads"] + own), ("scales of the frequencies", rotated)]
 
 
 #: Classes with several residual streams, and the key of their number.
@@ -145,61 +162,6 @@ def _per_layer_embeddings(values: Mapping[str, Any], layers: int, hidden: int) -
         {"name": "projection of the embedding to every layer", "params": hidden * layers * width + width},
         {"name": "gate, projection and norm of each layer", "params": layers * (2 * hidden * width + hidden)},
     ]
-
-
-def _altup(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:
-    """LAuReL and AltUp of Gemma 3n."""
-    rank = needed(values, "laurel_rank", 1, _WIDTH)
-    inputs = needed(values, "altup_num_inputs", 1, 64)
-    return [
-        ("laurel", layers * (2 * hidden * rank + hidden)),
-        ("AltUp of the layers", layers * (inputs**2 + inputs**3 + hidden * (inputs + 2))),
-        ("AltUp projections", 2 * (inputs - 1) * hidden * hidden),
-    ]
-
-
-def _relative_positions(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Position biases, short convolutions and router rows of Inkling (``modeling_inkling`` of transformers)."""
-    hidden, pattern = facts["hidden_size"], facts["attention"]["layer_pattern"]
-    window, width = facts["attention"]["swa"], needed(values, "d_rel", 1, _WIDTH)
-    kernel, extent = needed(values, "conv_kernel_size", 1, 64), needed(values, "rel_extent", 1, 1 << 31)
-    near, far = pattern.count("S"), pattern.count("F")
-    reach = facts["attention"]["sliding_window"] or 0
-    heads = near * window["n_heads"] + far * facts["n_heads"]
-    key_width = near * window["n_kv_heads"] * window["head_dim_k"] + far * facts["n_kv_heads"] * facts["head_dim_k"]
-    routed, shared = facts["mlp_pattern"].count("E"), (facts["moe"] or {}).get("n_shared_experts", 0)
-    return [
-        ("projections of relative positions", heads * width * hidden),
-        ("relative position biases", width * (near * reach + far * extent)),
-        ("short convolutions of keys, values and sublayers", 2 * kernel * (key_width + len(pattern) * hidden)),
-        ("router rows of the shared experts", routed * shared * hidden),
-        ("norm of the embedding and global scales", hidden + len(pattern)),
-    ]
-
-
-def _gated_norms(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Low-rank gates of the norms of A.X K2, and its output gate, which is computed with the queries from twice their rank
-    (``modeling_axk2`` of transformers)."""
-    hidden, layers, mla = facts["hidden_size"], facts["n_layers"], facts["attention"]["mla"]
-    rank = needed(values, "gated_norm_rank", 1, _WIDTH)
-    key = mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"]
-    wider = facts["n_heads"] * needed(values, "q_lora_rank", 1, _WIDTH) * (2 * (key + mla["v_head_dim"]) - key)
-    return [
-        ("gates of the norms", 2 * rank * hidden * (layers + facts["mlp_pattern"].count("E"))),
-        ("output gate and wider query projection", layers * wider),
-    ]
-
-
-def _sparse_index(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:
-    """Query and key projection, and both head norms, of the block index of MiniMax M3."""
-    sparse = values.get("sparse_attention_config")
-    if not isinstance(sparse, Mapping):
-        return []
-    heads = needed(sparse, "sparse_num_index_heads", 1, _HEADS)
-    width = needed(sparse, "sparse_index_dim", 1, _WIDTH)
-    listed = sparse.get("sparse_attention_freq")
-    indexed = sum(1 for flag in listed[:layers] if flag == 1) if isinstance(listed, list) else layers
-    return [("block index", indexed * ((heads + 1) * width * hidden + 2 * width))]
 
 
 def _time_mix(values: Mapping[str, Any], kind: str, layers: int, hidden: int) -> list[tuple[str, int]]:
@@ -240,8 +202,12 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
         every = needed(values, "cla_share_factor", 1, _LAYERS)
         attention |= {"per_layer": [{"shares_kv": index % every > 0} for index in range(layers)]}
         attention["kv_shared_keeps_weights"] = False
-    elif name == "InklingForConditionalGeneration":
+    elif name.startswith("Inkling"):
         attention["swa"] = _of_window(values, facts)
+    elif name == "Dots3NoteForCausalLM":
+        attention["swa"] = _latent_of_window(values, facts)
+    elif name == "MistralLarge4ForConditionalGeneration":
+        attention["per_layer"] = _without_positions(values, facts)
     elif name == "MiMoV2FlashForCausalLM":
         attention["swa"] = _of_window(values, facts, facts["head_dim_v"])
         attention["sinks"] = "swa_only_bias" if values.get("add_swa_attention_sink_bias") is not False else False
@@ -268,19 +234,61 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
             {"n_heads": needed({"num_attention_heads_per_layer": count}, "num_attention_heads_per_layer", 1, _HEADS)}
             for count in heads
         ]
-    kinds = values.get("indexer_types")
+    if "indexer" in attention:
+        attention["indexer"]["layers"] = _indexed(values, name, attention["layer_pattern"])
+
+
+def _indexed(values: Mapping[str, Any], name: str, pattern: str) -> str:
+    """``f`` for each layer with an indexer, ``s`` for each that takes the tokens of an earlier one or has a window."""
+    layers, kinds = len(pattern), values.get("indexer_types")
     if kinds is None and name == "HYV4ForCausalLM":
         kinds = ["full" if index == 0 or index % 4 == 1 else "shared" for index in range(layers)]
-    if kinds is not None and "indexer" in attention:
-        if (
-            not isinstance(kinds, list)
-            or len(kinds) < layers
-            or not {"full", "shared"} >= {str(kind) for kind in kinds}
-        ):
-            raise ImportFactsError(
-                f"'indexer_types' must list full or shared for each of the {layers} layers", "indexer_types"
-            )
-        attention["indexer"]["layers"] = "".join("s" if kind == "shared" else "f" for kind in kinds[:layers])
+    if kinds is None:
+        chosen = values.get("index_topk_pattern")
+        every = whole(values, "index_topk_freq", 1, _LAYERS, 1) or 1
+        start = whole(values, "index_skip_topk_offset", 0, _LAYERS, 2) or 0
+        of_letter = {"F": "full", "S": "shared"}
+        kinds = [of_letter.get(letter, "") for letter in chosen] if isinstance(chosen, str) else chosen
+        kinds = kinds or ["shared" if max(index - start + 1, 0) % every else "full" for index in range(layers)]
+    if not isinstance(kinds, list) or len(kinds) < layers or not {"full", "shared"} >= {str(kind) for kind in kinds}:
+        raise ImportFactsError(
+            f"'indexer_types' must list full or shared for each of the {layers} layers", "indexer_types"
+        )
+    pairs = zip(kinds, pattern, strict=False)
+    return "".join("s" if kind == "shared" or letter == "S" else "f" for kind, letter in pairs)
+
+
+def _latent_of_window(values: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Heads and latent rows of the sliding layers of dots3-note, with the defaults of its class."""
+    heads = whole(values, "swa_num_attention_heads", 1, _HEADS, 64) or 64
+    nope = whole(values, "swa_qk_nope_head_dim", 1, _WIDTH, 192) or 192
+    key = whole(values, "swa_head_dim", 1, _WIDTH, 256) or 256
+    if values.get("swa_num_key_value_heads") not in (None, heads):
+        raise ImportFactsError(f"'swa_num_key_value_heads' must be {heads}", "swa_num_key_value_heads")
+    own = {
+        "q_lora_rank": whole(values, "swa_q_lora_rank", 1, _WIDTH, 1024),
+        "kv_lora_rank": whole(values, "swa_kv_lora_rank", 1, _WIDTH, 1024),
+        "qk_nope_head_dim": nope,
+        "qk_rope_head_dim": whole(values, "swa_qk_rope_head_dim", 0, _WIDTH, max(key - nope, 0)),
+        "v_head_dim": whole(values, "swa_v_head_dim", 1, _WIDTH, 128),
+    }
+    return {"n_heads": heads, "n_kv_heads": heads, "head_dim_k": key, "head_dim_v": own["v_head_dim"], "mla": own}
+
+
+def _without_positions(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Latent rows of Mistral Large 4: layers whose keys are not rotated keep no part for it (``modeling_mistral_large4``)."""
+    layers, mla = facts["n_layers"], facts["attention"]["mla"]
+    every = whole(values, "no_rope_layer_interval", 1, _LAYERS, 4) or 4
+    rotates = values.get("no_rope_layers") or [int((index + 1) % every != 0) for index in range(layers)]
+    if not isinstance(rotates, list) or len(rotates) < layers or not all(flag in (0, 1) for flag in rotates):
+        raise ImportFactsError(f"'no_rope_layers' must hold 0 or 1 for each of the {layers} layers", "no_rope_layers")
+    if values.get("kv_source_layers") not in (None, list(range(layers))):
+        raise ImportFactsError(
+            "'kv_source_layers' that share rows are not read for this architecture", "kv_source_layers"
+        )
+    key = mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"]
+    plain = {"mla": {"qk_nope_head_dim": key, "qk_rope_head_dim": 0}}
+    return [{} if flag else plain for flag in rotates[:layers]]
 
 
 def _of_window(values: Mapping[str, Any], facts: Mapping[str, Any], value_dim: int | None = None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Family:
     ``head_bias``: the output head has a bias; ``position_offset``: learned positions, so many more than the context has;
     ``ffn_factor``: intermediate size over hidden size where no key gives it; ``doubled_ffn``: the key counts gate and up
     together; ``dense_layers``: layers before the first with experts where no key says so; ``sublayers``: layers of ours in
-    each that the configuration counts.
+    each that the configuration counts; ``counted_back``: windows are spaced from the last layer on.
     """
 
     qk_norm: str = "none"
@@ -63,6 +63,7 @@ class Family:
     full_rank_gate: bool = False
     full_rank_decay: bool = False
     sublayers: int = 1
+    counted_back: bool = False
 
 
 _PLAIN = Family()
@@ -125,7 +126,11 @@ FAMILIES: dict[str, Family] = {
     "DeepseekV4ForCausalLM": Family(router_bias=True),
     "DiffLlamaForCausalLM": _PLAIN,
     "DogeForCausalLM": _NORMED,
+    "DoryForCausalLM": Family(output_gate="full", norms=0, final_norms=0, window_every=4),
     "Dots1ForCausalLM": Family(qk_norm="per_head", router_bias=True),
+    "Dots3NoteForCausalLM": replace(
+        _LATENT, output_gate="per_head", window_every=4, full_at=1, full_layers=(0,), dense_layers=1
+    ),
     "Ernie4_5_MoeForCausalLM": Family(router_bias=True),
     "Ernie4_5_VLMoeForConditionalGeneration": Family(router_bias=True, tied=True),
     "Ernie4_5ForCausalLM": _PLAIN,
@@ -178,6 +183,7 @@ FAMILIES: dict[str, Family] = {
     "Grok1ForCausalLM": Family(norms=4),
     "Grok1ModelForCausalLM": Family(norms=4, tied=True),
     "HeliumForCausalLM": _PLAIN,
+    "HrmTextForCausalLM": Family(output_gate="full", norms=0, final_norms=0, sublayers=2),
     "HyperCLOVAXForCausalLM": Family(norms=4),
     "HunYuanDenseV1ForCausalLM": _NORMED,
     "HunYuanForCausalLM": Family(qk_norm="per_head", shared_experts=1),
@@ -186,6 +192,8 @@ FAMILIES: dict[str, Family] = {
     "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True, dense_layers=1),
     "HYV4ForCausalLM": replace(_LATENT, output_gate="full", dense_layers=1, sinks=True),
     "InklingForConditionalGeneration": Family(qk_norm="per_head", router_bias=True, window_every=6),
+    "Inkling2ForCausalLM": Family(output_gate="full", window_every=6),
+    "Inkling2LoopForCausalLM": Family(output_gate="full", window_every=6),
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,
     "InternLMForCausalLM": Family(bias_keys=("bias",)),
@@ -225,13 +233,21 @@ FAMILIES: dict[str, Family] = {
     "Ministral3ForCausalLM": _PLAIN,
     "Mistral3ForConditionalGeneration": _PLAIN,
     "Mistral4ForCausalLM": Family(mla=True),
+    "MistralLarge4ForConditionalGeneration": Family(mla=True, dense_layers=1),
     "MistralForCausalLM": Family(window_every=-1),
     "MixtralForCausalLM": Family(window_every=-1),
     "MllamaForConditionalGeneration": _PLAIN,
     "Molmo2ForConditionalGeneration": Family(qk_norm="per_head"),
+    "ModernBertDecoderForCausalLM": Family(
+        norm_type="LayerNorm (no bias)", tied=True, window_every=3, full_at=0
+    ),
     "MolmoForCausalLM": Family(qkv_bias=True, doubled_ffn=True),
     "MptForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm (no bias)", tied=True, ffn_factor=4),
-    "MuseGlimmerForConditionalGeneration": Family(norms=4, output_gate="full", window_every=4),
+    "MuseGlimmerForConditionalGeneration": Family(norms=4, output_gate="full", window_every=4, counted_back=True),
+    "MuseSparkForConditionalGeneration": Family(
+        norms=3, output_gate="full", router_bias=True, window_every=4, counted_back=True
+    ),
+    "NanbeigeForCausalLM": _PLAIN,
     "NanoChatForCausalLM": Family(gated_mlp=False, norms=0, final_norms=0),
     "NemotronForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm1P", norm_bias=True),
     "NemotronHForCausalLM": Family(gated_mlp=False, norms=1, router_bias=True, state_space=2),
@@ -245,6 +261,7 @@ FAMILIES: dict[str, Family] = {
     "OpenELMForCausalLM": Family(tied=True),
     "OPTForCausalLM": replace(_GPT2, position_offset=2),
     "OrionForCausalLM": Family(norm_type="LayerNorm", norm_bias=True),
+    "OuroForCausalLM": Family(norms=4),
     "PanguEmbeddedForCausalLM": Family(bias_keys=("bias",)),
     "PersimmonForCausalLM": _OLD,
     "Phi3ForCausalLM": Family(window_every=-1),
@@ -298,6 +315,7 @@ FAMILIES: dict[str, Family] = {
     "YoutuForCausalLM": Family(mla=True),
     "YuanForCausalLM": Family(tied=True),
     "Zamba2ForCausalLM": Family(norms=1, state_space=2, tied=True),
+    "ZayaForCausalLM": Family(tied=True),
     "ZambaForCausalLM": Family(norms=1, state_space=1, tied=True),
     "Step3p5ForCausalLM": _STEP,
     "Step3p7FlashForCausalLM": _STEP,

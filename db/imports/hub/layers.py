@@ -11,7 +11,6 @@ from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.families import Family
 
 MAX_LAYERS = 1_000
-_WIDTH, _HEADS = 4_194_304, 65_536
 _LETTERS = {
     "full_attention": "F",
     "attention": "F",
@@ -49,7 +48,24 @@ def block_count(values: ConfigValues, family: Family) -> int:
         if values.own.get("num_hidden_layers") not in (None, count):
             raise ImportFactsError(f"'num_hidden_layers' must be {count}, as many as are listed", "num_hidden_layers")
         return count
-    return family.sublayers * needed(values, "num_hidden_layers", 1, MAX_LAYERS)
+    stack = whole(values, "num_layers_per_stack", 1, MAX_LAYERS)
+    count = needed(values, "num_hidden_layers", 1, MAX_LAYERS)
+    if stack is not None and count != len(_order_of_stacks(values, 2 * stack)):
+        raise ImportFactsError(
+            "'num_hidden_layers' must be 'num_layers_per_stack' times 'H_cycles' times one more than 'L_cycles'",
+            "num_hidden_layers",
+        )
+    return family.sublayers * (stack or count)
+
+
+def window_of(values: Mapping[str, Any], name: str) -> int | None:
+    """Tokens of a sliding window."""
+    if name == "ModernBertDecoderForCausalLM":
+        # The class states both sides of a token, of which a decoder sees one; it derives the other key from this one.
+        values.get("sliding_window")
+        return (whole(values, "local_attention", 0, 1 << 31, 0) or 0) // 2 or None
+    window = max(whole(values, "sliding_window", -1, 1 << 31, 0) or 0, 0) or whole(values, "window_size", 1, 1 << 31)
+    return 512 if window is None and name == "Dots3NoteForCausalLM" else window
 
 
 def mixers(values: Mapping[str, Any], family: Family, layers: int, window: int | None) -> str:
@@ -109,7 +125,7 @@ def _windows(values: Mapping[str, Any], family: Family, layers: int, window: int
 
 def _every(family: Family, every: int, layers: int, others: str) -> str:
     """``F`` for one of ``every`` layers, ``others`` for the rest."""
-    last = family.full_at % every
+    last = (layers - 1 if family.counted_back else family.full_at) % every
     full = {layer % max(layers, 1) for layer in family.full_layers}
     return "".join("F" if index % every == last or index in full else others for index in range(layers))
 
@@ -290,28 +306,73 @@ def _by_rule(values: Mapping[str, Any], family: Family, layers: int) -> str:
     )  # fmt: skip
 
 
-def scaled_layers(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
-    """Heads and feed-forward widths of OpenELM, which grow from layer to layer (``make_divisible`` of its modelling code)."""
-    layers, divisor = facts["n_layers"], whole(values, "ffn_dim_divisor", 1, _WIDTH, 256) or 256
-    listed = [values.get(key) for key in ("num_query_heads", "key_heads_of_layers", "ffn_multipliers")]
-    if not all(isinstance(entries, list) and len(entries) == layers for entries in listed):
+def repeat_layers(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> None:
+    """Let the facts of a model that loops over its layers have one layer for each time that one is run: it has a cache of its
+    own and the weights of the first time."""
+    if name not in _ORDERS:
+        return
+    order, attention = _ORDERS[name](values, facts["n_layers"]), facts["attention"]
+    if not order or len(order) > MAX_LAYERS:
         raise ImportFactsError(
-            f"'num_query_heads', 'num_kv_heads' and 'ffn_multipliers' must list one for each of the {layers} layers",
-            "num_query_heads",
+            f"the loops make {len(order):,} layers; at most {MAX_LAYERS:,} are read", "num_hidden_layers"
         )
-    facts["attention"]["per_layer"] = [
-        {
-            "n_heads": needed({"num_query_heads": queries}, "num_query_heads", 1, _HEADS),
-            "n_kv_heads": needed({"num_kv_heads": keys}, "num_kv_heads", 1, _HEADS),
-            "intermediate_size": _divisible(factor, facts["hidden_size"], divisor),
-        }
-        for queries, keys, factor in zip(*listed, strict=True)
-    ]
+    own = attention.get("per_layer") or [{}] * facts["n_layers"]
+    last = (
+        {layer: index for index, layer in enumerate(order)}
+        if values.get("recurrent_kv_cache_mode") == "last_loop"
+        else {}
+    )
+    layers, first = [], dict[int, int]()
+    for index, layer in enumerate(order):
+        again = {"weights_of": first[layer]} if layer in first else {}
+        layers.append({**own[layer], **again, **({"shares_kv": True} if last.get(layer, index) != index else {})})
+        first.setdefault(layer, index)
+    for part, key in ((attention, "layer_pattern"), (facts, "mlp_pattern")):
+        part[key] = "".join(part[key][layer] for layer in order)
+    facts["n_layers"], attention["per_layer"] = len(order), layers
 
 
-def _divisible(factor: Any, hidden: int, divisor: int) -> int:
-    """``factor`` times ``hidden``, rounded to a multiple of ``divisor`` and not down by more than a tenth."""
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
-        raise ImportFactsError("'ffn_multipliers' must hold numbers from 0 to 64", "ffn_multipliers")
-    width = max(divisor, int(factor * hidden + divisor / 2) // divisor * divisor)
-    return width + divisor if width < 0.9 * factor * hidden else width
+def _order_of_loops(key: str, default: int) -> Callable[[Mapping[str, Any], int], list[int]]:
+    return lambda values, layers: list(range(layers)) * (whole(values, key, 1, 64, default) or default)
+
+
+def _order_of_stacks(values: Mapping[str, Any], layers: int) -> list[int]:
+    """HRM: in each cycle of the high stack, which comes second, the low one is run several times."""
+    low, high = list(range(layers // 2)), list(range(layers // 2, layers))
+    cycles, inner = (needed(values, f"{stack}_cycles", 1, 64) for stack in "HL")
+    return (low * inner + high) * cycles
+
+
+def _order_of_core(values: Mapping[str, Any], layers: int) -> list[int]:
+    """Dory: layers at both ends are run once."""
+    ends = [needed(values, f"n_{part}_layers", 0, MAX_LAYERS) for part in ("input", "output")]
+    core = whole(values, "n_recurrent_layers", 1, MAX_LAYERS, max(layers - sum(ends), 0)) or 0
+    if sum(ends) + core != layers or not core:
+        raise ImportFactsError(
+            f"'n_input_layers', 'n_recurrent_layers' and 'n_output_layers' must make {layers} layers",
+            "n_recurrent_layers",
+        )
+    return _looped(layers, ends[0], ends[0] + core, whole(values, "n_recurrent_loops", 1, 64, 2) or 2)
+
+
+def _order_of_passes(values: Mapping[str, Any], layers: int) -> list[int]:
+    """Inkling 2 with loops."""
+    if values.get("loop_config") is not None:
+        raise ImportFactsError("'loop_config' is not read; state 'loop_layer_index_start' and the like", "loop_config")
+    start, end = (needed(values, f"loop_layer_index_{part}", 0, layers) for part in ("start", "end"))
+    return _looped(layers, start, max(start, end), needed(values, "loop_num_passes", 1, 64))
+
+
+def _looped(layers: int, start: int, end: int, times: int) -> list[int]:
+    numbers = list(range(layers))
+    return numbers[:start] + numbers[start:end] * times + numbers[end:]
+
+
+#: Classes that loop over their layers -> numbers of the layers in the order in which they run.
+_ORDERS: dict[str, Callable[[Mapping[str, Any], int], list[int]]] = {
+    "DoryForCausalLM": _order_of_core,
+    "HrmTextForCausalLM": _order_of_stacks,
+    "Inkling2LoopForCausalLM": _order_of_passes,
+    "NanbeigeForCausalLM": _order_of_loops("num_loops", 1),
+    "OuroForCausalLM": _order_of_loops("total_ut_steps", 4),
+}

@@ -65,6 +65,8 @@ def language_model(config: Mapping[str, Any]) -> Section:
     own = _widest(config) if text is config else _values(config, text, outer_type)
     if name == "Ernie4_5_VLMoeForConditionalGeneration":
         own = _of_text_tokens(own)
+    if name == "DoryForCausalLM":
+        own = _of_pairs(own)
     values = ConfigValues(own, _type(name, types, names), type_is_stated=any(types))
     return Section(name, FAMILIES[name], values)
 
@@ -108,6 +110,18 @@ def _of_text_tokens(own: Mapping[str, Any]) -> dict[str, Any]:
     pairs = ("num_experts", "intermediate_size", "layer_start_index", "layer_end_index")
     keys = {f"moe_{key}" for key in pairs}
     return {key: value[0] if key in keys and isinstance(value, list) and value else value for key, value in own.items()}
+
+
+def _of_pairs(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Dory's published configurations count attention and feed-forward as two layers; here they are one."""
+    kinds = own.get("layer_types")
+    if not isinstance(kinds, list) or "mlp" not in kinds:
+        return dict(own)
+    counts = ("num_hidden_layers", *(f"n_{part}_layers" for part in ("input", "recurrent", "output")))
+    halved = {key: own[key] // 2 for key in counts if type(own.get(key)) is int}
+    if set(kinds[1::2]) != {"mlp"} or any(own[key] % 2 for key in halved):
+        raise ImportFactsError("'layer_types' must name attention and mlp in turn", "layer_types")
+    return {**own, **halved, "layer_types": kinds[::2]}
 
 
 def _usual_text(outer_type: str | None) -> str | None:

@@ -1,0 +1,229 @@
+"""Parts that one class alone has, as extra parameters: several residual streams, shared blocks, low-rank gates.
+
+Source of the shapes: the ``modeling_*`` modules of transformers 5.24. With the keys of the published checkpoints they give the
+published counts of GLM-5.3-Flash, Hy4 and Qwen3.8-Flash-Next to the parameter; Xing 4.0 mixes its streams as GLM-5-Next does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isqrt
+from typing import Any
+
+from db.imports.errors import ImportFactsError, needed, whole
+
+_WIDTH, _HEADS, _TOKENS = 4_194_304, 65_536, 1 << 28
+
+
+def stream_parameters(values: Mapping[str, Any], name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """``extra_params`` of GLM-5-Next, Hy4, Qwen4-Exp and Xing 4. Raises :class:`ImportFactsError`."""
+    attending = facts["attention"]["layer_pattern"].count("F")
+    hidden, layers = facts["hidden_size"], facts["n_layers"]
+    streams = facts["attention"]["hc_mult"]
+    wide = streams * hidden
+    if name == "HYV4ForCausalLM":
+        mixed = 2 * streams
+        parts, head = 2 * layers * (mixed * wide + mixed + 2), streams * wide + streams + 1
+        return [
+            {"name": "hyper-connections", "params": parts + head},
+            {"name": "sinks", "params": layers * facts["n_heads"]},
+        ]
+    mixed = (streams + 2) * streams
+    if name == "Xing4_0ForCausalLM":
+        return [{"name": "hyper-connections", "params": 2 * layers * (mixed * wide + mixed + 3)}]
+    if name == "Glm5NextForConditionalGeneration":
+        width = needed(values, "index_head_dim", 1, _WIDTH)
+        pool = needed(values, "index_kpool", 1, _WIDTH)
+        return [
+            {"name": "hyper-connections", "params": 2 * layers * (mixed * wide + mixed + 3)},
+            {"name": "key pooling of the indexer", "params": attending * width * (hidden + pool)},
+        ]
+    rank = needed(values, "hc_lowrank", 1, _WIDTH)
+    mixer = wide * (2 * rank + 1)
+    extras: list[dict[str, Any]] = [
+        {"name": "hyper-connections", "params": 2 * layers * (mixer + streams * wide) + mixer},
+    ]
+    heads = whole(values, "indexer_n_heads", 1, _HEADS)
+    if heads:
+        width = needed(values, "indexer_head_dim", 1, _WIDTH)
+        extras.append({"name": "indexer", "params": attending * ((heads + 1) * width * hidden + 2 * width)})
+    return extras + _ngram_embeddings(values, hidden, wide)
+
+
+def _ngram_embeddings(values: Mapping[str, Any], hidden: int, wide: int) -> list[dict[str, Any]]:
+    """Tables of n-gram embeddings, and the projections and convolutions of the layers that read them."""
+    listed = values.get("ple_layer_ids") or []
+    if not isinstance(listed, list) or len(listed) > 64:
+        raise ImportFactsError("'ple_layer_ids' must list at most 64 layers", "ple_layer_ids")
+    if not listed:
+        return []
+    width = whole(values, "ple_embed_dim", 1, _WIDTH, hidden) or hidden
+    heads = (needed(values, "ngram_size", 2, 64) - 1) * needed(values, "heads_per_ngram", 1, 64)
+    if width % heads:
+        raise ImportFactsError(f"'ple_embed_dim' must be a multiple of the {heads} heads of n-grams", "ple_embed_dim")
+    first = needed(values, "ngram_vocab_size_base", 2, _TOKENS)
+    divisor = needed(values, "make_ngram_vocab_size_divisible_by", 1, _TOKENS)
+    primes = _primes(first, heads * len(listed))
+    sums = [sum(primes[index * heads : (index + 1) * heads]) for index in range(len(listed))]
+    rows = sum(-(-total // divisor) * divisor for total in sums)
+    kernel = needed(values, "ple_conv_kernel_size", 1, 64)
+    reading = wide * width + hidden * width + 3 * wide + kernel * wide
+    return [
+        {"name": "n-gram embedding table (lookup)", "params": rows * (width // heads), "lookup_row": width // heads},
+        {"name": "n-gram embeddings of a layer", "params": reading * len(listed)},
+    ]
+
+
+def _primes(first: int, count: int) -> list[int]:
+    primes: list[int] = []
+    number = first
+    while len(primes) < count:
+        if number == 2 or (number % 2 and all(number % divisor for divisor in range(3, isqrt(number) + 1, 2))):
+            primes.append(number)
+        number += 1
+    return primes
+
+
+def shared_blocks(values: Mapping[str, Any], facts: Mapping[str, Any], *, has_adapters: bool) -> list[tuple[str, int]]:
+    """Transformer blocks of Zamba, which read hidden state and embedding side by side and serve every hybrid layer; each
+    layer has a projection of its own, and in Zamba 2 a low-rank part (``modeling_zamba2`` of transformers)."""
+    hidden, hybrid = facts["hidden_size"], facts["attention"]["layer_pattern"].count("P")
+    width = needed(values, "intermediate_size", 1, _WIDTH)
+    inner = facts["n_heads"] * facts["head_dim_k"]
+    if values.get("attention_hidden_size") not in (None, 2 * hidden):
+        raise ImportFactsError(f"'attention_hidden_size' must be {2 * hidden}", "attention_hidden_size")
+    blocks = whole(values, "num_mem_blocks", 1, 64, 1) or 1
+    block = 7 * hidden * inner + 3 * hidden * width + 3 * hidden
+    extras = [("shared transformer blocks", blocks * block), ("projections of the shared blocks", hybrid * hidden**2)]
+    if has_adapters:
+        rank = needed(values, "adapter_rank", 1, _WIDTH)
+        low_rank = rank * (hidden + 2 * width)
+        if values.get("use_shared_attention_adapter") is True:
+            low_rank += 3 * rank * (2 * hidden + inner)
+        extras.append(("adapters of the shared blocks", hybrid * low_rank))
+    return extras
+
+
+def altup(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:
+    """LAuReL and AltUp of Gemma 3n."""
+    rank = needed(values, "laurel_rank", 1, _WIDTH)
+    inputs = needed(values, "altup_num_inputs", 1, 64)
+    return [
+        ("laurel", layers * (2 * hidden * rank + hidden)),
+        ("AltUp of the layers", layers * (inputs**2 + inputs**3 + hidden * (inputs + 2))),
+        ("AltUp projections", 2 * (inputs - 1) * hidden * hidden),
+    ]
+
+
+def relative_positions(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Position biases, short convolutions and router rows of Inkling (``modeling_inkling`` of transformers)."""
+    hidden, pattern = facts["hidden_size"], facts["attention"]["layer_pattern"]
+    window, width = facts["attention"]["swa"], needed(values, "d_rel", 1, _WIDTH)
+    kernel, extent = needed(values, "conv_kernel_size", 1, 64), needed(values, "rel_extent", 1, 1 << 31)
+    near, far = pattern.count("S"), pattern.count("F")
+    reach = facts["attention"]["sliding_window"] or 0
+    heads = near * window["n_heads"] + far * facts["n_heads"]
+    key_width = near * window["n_kv_heads"] * window["head_dim_k"] + far * facts["n_kv_heads"] * facts["head_dim_k"]
+    routed, shared = facts["mlp_pattern"].count("E"), (facts["moe"] or {}).get("n_shared_experts", 0)
+    return [
+        ("projections of relative positions", heads * width * hidden),
+        ("relative position biases", width * (near * reach + far * extent)),
+        ("short convolutions of keys, values and sublayers", 2 * kernel * (key_width + len(pattern) * hidden)),
+        ("router rows of the shared experts", routed * shared * hidden),
+        ("norm of the embedding and global scales", hidden + len(pattern)),
+    ]
+
+
+def gated_norms(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Low-rank gates of the norms of A.X K2, and its output gate, which is computed with the queries from twice their rank
+    (``modeling_axk2`` of transformers)."""
+    hidden, layers, mla = facts["hidden_size"], facts["n_layers"], facts["attention"]["mla"]
+    rank = needed(values, "gated_norm_rank", 1, _WIDTH)
+    key = mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"]
+    wider = facts["n_heads"] * needed(values, "q_lora_rank", 1, _WIDTH) * (2 * (key + mla["v_head_dim"]) - key)
+    return [
+        ("gates of the norms", 2 * rank * hidden * (layers + facts["mlp_pattern"].count("E"))),
+        ("output gate and wider query projection", layers * wider),
+    ]
+
+
+def sparse_index(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:
+    """Query and key projection, and both head norms, of the block index of MiniMax M3."""
+    sparse = values.get("sparse_attention_config")
+    if not isinstance(sparse, Mapping):
+        return []
+    heads = needed(sparse, "sparse_num_index_heads", 1, _HEADS)
+    width = needed(sparse, "sparse_index_dim", 1, _WIDTH)
+    listed = sparse.get("sparse_attention_freq")
+    indexed = sum(1 for flag in listed[:layers] if flag == 1) if isinstance(listed, list) else layers
+    return [("block index", indexed * ((heads + 1) * width * hidden + 2 * width))]
+
+
+def inkling2(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """What Inkling 2 has beside attention and experts: queries over the outputs of earlier blocks, short convolutions of keys,
+    values and sublayers, position biases and, where layers are looped, gates of the messages between passes."""
+    hidden, pattern, layers = facts["hidden_size"], facts["attention"]["layer_pattern"], facts["n_layers"]
+    window, width = facts["attention"]["swa"], needed(values, "d_rel", 1, _WIDTH)
+    kernel, extent = needed(values, "conv_kernel_size", 1, 64), needed(values, "rel_extent", 1, 1 << 31)
+    near, far = pattern.count("S"), pattern.count("F")
+    heads = near * window["n_heads"] + far * facts["n_heads"]
+    near_keys = window["n_kv_heads"] * window["head_dim_k"]
+    far_keys = facts["n_kv_heads"] * facts["head_dim_k"]
+    queries = layers + 3 * far + near - (pattern[:1] == "S")
+    dynamic = 2 * far * kernel * (far_keys + facts["n_kv_heads"] * hidden)
+    extras = [
+        ("queries over earlier blocks and norms of their results", hidden * (queries + 2 * far + 2)),
+        ("head norms, sinks and projections of relative positions", heads * (facts["head_dim_k"] + hidden)),
+        (
+            "relative position biases",
+            heads * width * (hidden + 1) + width * (near * (facts["attention"]["sliding_window"] or 0) + far * extent),
+        ),
+        ("short convolutions", 2 * kernel * (near * near_keys + layers * hidden) + dynamic),
+    ]
+    first, last = (whole(values, f"loop_layer_index_{end}", 0, 1_000, 0) or 0 for end in ("start", "end"))
+    if (looped := max(last - first, 0)) and values.get("loop_gate_rank") is not None:
+        rank = needed(values, "loop_gate_rank", 1, _WIDTH)
+        extras.append(("gates of the messages between passes", looped * 4 * hidden * (4 * rank + 1)))
+    return extras
+
+
+def cca(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Compressed convolutional attention of ZAYA, its scaled residuals and the perceptron that routes (arXiv:2510.04476)."""
+    hidden, layers, width = facts["hidden_size"], facts["n_layers"], facts["head_dim_k"]
+    heads, experts = facts["n_heads"] + facts["n_kv_heads"], (facts["moe"] or {}).get("n_experts", 0)
+    depthwise, grouped = (needed(values, f"cca_time{part}", 1, 64) for part in (0, 1))
+    rank = needed(values, "router_hidden_size", 1, _WIDTH)
+    router = hidden * rank + rank + rank + 2 * (rank * rank + rank) + (experts + 1) * rank
+    mixing = heads * width * (depthwise + 1 + grouped * width + 1) + facts["n_kv_heads"]
+    return [
+        ("convolutions of queries and keys", layers * mixing),
+        ("scales and biases of the residuals", (8 * layers + 2) * hidden),
+        ("router", layers * (router - hidden * experts) + (layers - 1) * rank),
+    ]
+
+
+def scaled_layers(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
+    """Heads and feed-forward widths of OpenELM, which grow from layer to layer (``make_divisible`` of its modelling code)."""
+    layers, divisor = facts["n_layers"], whole(values, "ffn_dim_divisor", 1, _WIDTH, 256) or 256
+    listed = [values.get(key) for key in ("num_query_heads", "key_heads_of_layers", "ffn_multipliers")]
+    if not all(isinstance(entries, list) and len(entries) == layers for entries in listed):
+        raise ImportFactsError(
+            f"'num_query_heads', 'num_kv_heads' and 'ffn_multipliers' must list one for each of the {layers} layers",
+            "num_query_heads",
+        )
+    facts["attention"]["per_layer"] = [
+        {
+            "n_heads": needed({"num_query_heads": queries}, "num_query_heads", 1, _HEADS),
+            "n_kv_heads": needed({"num_kv_heads": keys}, "num_kv_heads", 1, _HEADS),
+            "intermediate_size": _divisible(factor, facts["hidden_size"], divisor),
+        }
+        for queries, keys, factor in zip(*listed, strict=True)
+    ]
+
+
+def _divisible(factor: Any, hidden: int, divisor: int) -> int:
+    """``factor`` times ``hidden``, rounded to a multiple of ``divisor`` and not down by more than a tenth."""
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
+        raise ImportFactsError("'ffn_multipliers' must hold numbers from 0 to 64", "ffn_multipliers")
+    width = max(divisor, int(factor * hidden + divisor / 2) // divisor * divisor)
+    return width + divisor if width < 0.9 * factor * hidden else width
