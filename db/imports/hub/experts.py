@@ -11,6 +11,10 @@ from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.families import Family
 
 _WIDTH, _EXPERTS = 4_194_304, 65_536
+#: Classes that have no form without experts.
+_NEVER_DENSE = frozenset(
+    {"HunYuanMoEV1ForCausalLM", "JetMoeForCausalLM", "MuseSparkForConditionalGeneration", "ZayaForCausalLM"}
+)
 
 
 def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, Any] | None:
@@ -23,8 +27,10 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     if isinstance(ffn, Mapping):
         values = ChainMap(_of_ffn(ffn), values)  # type: ignore[arg-type]
     count = whole(values, "num_experts", 0, _EXPERTS)
+    if name in _NEVER_DENSE and (not count or count < 2):
+        raise ImportFactsError("'num_experts' is missing; it must be an integer from 2 to 65,536", "num_experts")
     if name == "HunYuanMoEV1ForCausalLM":
-        _require_one_width(values, count)
+        _require_one_width(values)
     if not count or count < 2 or values.get("enable_moe_block") is False or values.get("is_moe") is False:
         return None
     if name == "DogeForCausalLM":
@@ -69,11 +75,9 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     return moe
 
 
-def _require_one_width(values: Mapping[str, Any], count: int | None) -> None:
-    """Refuse a Hunyuan without experts, and one with two widths: its first code takes ``moe_intermediate_size``, the
-    library's class ``intermediate_size``."""
-    if not count or count < 2:
-        raise ImportFactsError("'num_experts' is missing; it must be an integer from 2 to 65,536", "num_experts")
+def _require_one_width(values: Mapping[str, Any]) -> None:
+    """Refuse a Hunyuan with two widths: its first code takes ``moe_intermediate_size``, the library's class
+    ``intermediate_size``."""
     stated = values.own if isinstance(values, ConfigValues) else values
     width, of_experts = (whole(stated, key, 1, _WIDTH) for key in ("intermediate_size", "moe_intermediate_size"))
     if width is not None and of_experts is not None and width != of_experts:

@@ -214,7 +214,7 @@ def tensors(model: dict[str, Any], arch: str) -> Named:
 
 def _norm(model: dict[str, Any], name: str) -> Named:
     yield f"{name}.weight", (model["hidden_size"],)
-    if model["norms"]["bias"]:
+    if model["norms"].get("bias"):
         yield f"{name}.bias", (model["hidden_size"],)
 
 

@@ -255,3 +255,9 @@ def test_a_token_visits_as_many_experts_of_attention_as_of_the_feed_forward_part
     idle_expert = 2 * 2048 * 2048 + 3 * 2048 * 5632
     counts = facts["params_computed"]
     assert counts["text_total"] - counts["text_active"] == 24 * 6 * idle_expert
+
+
+@pytest.mark.parametrize("kind", ["jetmoe", "muse_spark_text", "zaya"])
+def test_a_class_that_is_never_dense_needs_its_experts(kind: str) -> None:
+    with pytest.raises(ImportFactsError, match="'num_experts' is missing"):
+        facts_from_config({"model_type": kind, "num_attention_heads": 16, "num_experts": None})
