@@ -158,7 +158,7 @@ def _apply_output(types: NDArray[np.int64], index: TensorIndex, file_type: str) 
             types[table] = CODE["Q2_K"]
         elif file_type in _IQ2_WIDE or file_type == "IQ3_XXS":
             types[table] = CODE["IQ3_S"]
-        elif file_type in ("TQ1_0", "TQ2_0"):
+        elif file_type in ("TQ1_0", "TQ2_0", "Q2_0"):
             types[table] = CODE["Q4_K"]
         else:
             types[table] = CODE[default]

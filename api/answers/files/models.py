@@ -237,11 +237,13 @@ def stored_quant(quant: Quant, source: ModelSource) -> Quant:
 
 def _with_bits(quant: Quant, own: CheckpointFormat) -> Quant:
     """``quant`` with the bits and groups that the configuration states."""
+    if quant.part_bits is not None:
+        bits, parts = own.bits, quant.part_bits
+        if bits is not None:
+            parts = replace(parts, dense=bits, beside_experts=bits, experts=bits)
+        return replace(quant, part_bits=replace(parts, output=dict(own.widths).get("output", parts.output)))
     if own.bits is None:
         return quant
-    if quant.part_bits is not None:
-        bits = own.bits
-        return replace(quant, part_bits=replace(quant.part_bits, dense=bits, beside_experts=bits, experts=bits))
     return replace(
         quant, weight_bits=own.bits, group_size=own.group_size, scale_bits=own.scale_bits, zero_bits=own.zero_bits
     )

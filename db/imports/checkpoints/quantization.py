@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from db.imports.checkpoints.module_widths import (
     SIXTEEN_BITS,
@@ -141,13 +141,19 @@ def _bitsandbytes(stated: Mapping[str, Any]) -> CheckpointFormat:
 
 
 def _exllama(stated: Mapping[str, Any], method: str) -> CheckpointFormat:
-    """The catalog's nearest bits; those between them are the file's own."""
-    bits = stated.get("bits")
-    if isinstance(bits, bool) or not isinstance(bits, int | float) or not 1 <= bits <= 8:
+    """The catalog's nearest bits; those between them are the file's own, and so are those of the output head."""
+    bits, of_head = stated.get("bits"), stated.get("head_bits")
+    if not _is_number(bits, 1, 8) or not (of_head is None or _is_number(of_head, 1, 16)):
         return CheckpointFormat(method.upper(), None)
     nearest = min(_EXL_BITS[method], key=lambda known: abs(known - bits))
     slug = f"{method}-{nearest:g}bpw".replace(".", "-")
-    return CheckpointFormat(f"{method.upper()} {bits:g} bpw", slug, bits=None if nearest == bits else float(bits))
+    own = None if nearest == bits else float(bits)
+    widths = () if of_head is None else (("output", float(of_head)),)
+    return CheckpointFormat(f"{method.upper()} {bits:g} bpw", slug, bits=own, widths=widths)
+
+
+def _is_number(value: Any, low: float, high: float) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def _mixed(method: str, widths: Mapping[str, float]) -> CheckpointFormat:

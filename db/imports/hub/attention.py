@@ -21,6 +21,8 @@ def attention(
         ImportFactsError: a value is missing or out of range.
     """
     latent = _is_latent(values, family)
+    if name in _BIASES_NOT_READ and values.get("attention_bias") is True:
+        raise ImportFactsError("'attention_bias' is not read for this architecture", "attention_bias")
     has_biases = values.get("enable_bias") is not False
     bias = any(values.get(key) is True for key in (*family.bias_keys, *family.all_bias_keys))
     facts: dict[str, Any] = {
@@ -54,6 +56,7 @@ def attention(
             "qk_rope_head_dim": needed(values, "qk_rope_head_dim", 0, _WIDTH),
             "v_head_dim": _value_dim(values, sizes),
         }
+        _require_sum(values, facts["mla"])
     if values.get("index_topk") is not None:
         facts["indexer"] = {
             "index_n_heads": needed(values, "index_n_heads", 1, _HEADS),
@@ -69,12 +72,25 @@ def attention(
     return facts
 
 
+def _require_sum(values: Mapping[str, Any], mla: Mapping[str, Any]) -> None:
+    """Refuse a width of a key that is not that of its two parts."""
+    key = mla["qk_nope_head_dim"] + mla["qk_rope_head_dim"]
+    if values.get("qk_head_dim") not in (None, key):
+        raise ImportFactsError(
+            f"'qk_head_dim' must be {key}, the sum of 'qk_nope_head_dim' and 'qk_rope_head_dim'", "qk_head_dim"
+        )
+
+
 def _value_dim(values: Mapping[str, Any], sizes: Mapping[str, Any]) -> int:
     """Width of a value head of latent attention; where no key says it, its share of the hidden size."""
     stated = whole(values, "v_head_dim", 1, _WIDTH)
     return stated or max(int(sizes["hidden_size"]) // max(int(sizes["n_heads"]), 1), 1)
 
 
+#: Classes whose ``attention_bias`` reaches more than the projections that are counted here.
+_BIASES_NOT_READ = frozenset({
+    "BailingHybridForCausalLM", "Dots3NoteForCausalLM", "DoryForCausalLM", "HrmTextForCausalLM", "ZayaForCausalLM",
+})  # fmt: skip
 #: Classes whose ``attention_bias`` is of the output projection too.
 _OUTPUT_BIASED = frozenset({
     "LlamaForCausalLM", "PhiMoEForCausalLM", "GPTNeoXForCausalLM", "ApertusForCausalLM", "SmolLM3ForCausalLM",
@@ -96,7 +112,8 @@ _OUTPUT_BIASED = frozenset({
     "Apertus1p5ForConditionalGeneration", "BeamForCausalLM", "Cosmos3EdgeForConditionalGeneration", "DogeForCausalLM",
     "FlintForCausalLM", "Granite4VisionForConditionalGeneration", "GraniteDoclingForConditionalGeneration",
     "HunYuanVLForConditionalGeneration", "HYV4ForCausalLM", "LaraMiniForCausalLM", "Lfm3ForCausalLM",
-    "LongcatFlashForCausalLM", "Molmo2ForConditionalGeneration", "AXK1ForCausalLM", "AXK2ForCausalLM",
+    "LongcatFlashForCausalLM", "ModernBertDecoderForCausalLM", "Molmo2ForConditionalGeneration", "AXK1ForCausalLM",
+    "AXK2ForCausalLM",
 })  # fmt: skip
 
 

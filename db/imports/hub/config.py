@@ -81,6 +81,8 @@ def _prediction_heads(values: Mapping[str, Any], facts: Mapping[str, Any]) -> di
     return {"n_layers": count, "params": count * (layer + 2 * hidden * hidden + 3 * hidden + copies)}
 
 
+#: Classes whose output head is a table of its own whatever the configuration says.
+_NEVER_TIED = frozenset({"BailingHybridForCausalLM", "KimiLinearForCausalLM"})
 #: Keys whose default says nothing about the size or the speed.
 _NO_SIZE = frozenset({"tie_word_embeddings", "layer_types", "use_cache"})
 
@@ -106,7 +108,7 @@ def _facts(section: Section, slug: str) -> dict[str, Any]:
         "embedding_size": whole(values, "word_embed_proj_dim", 1, _WIDTH),
         "vocab_size": whole(values, _head_rows(name), 1, _WIDTH) or needed(values, "vocab_size", 1, _WIDTH),
         "context_length": whole(values, "max_position_embeddings", 1, 1 << 31),
-        "tie_word_embeddings": flag(values, "tie_word_embeddings", family.tied),
+        "tie_word_embeddings": flag(values, "tie_word_embeddings", family.tied) and name not in _NEVER_TIED,
         "attention": attention(values, family, name, pattern, window, sizes),
         "mlp": {"gated": family.gated_mlp, "bias": _mlp_bias(section, has_experts=moe is not None)},
         "norms": {

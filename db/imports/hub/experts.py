@@ -38,12 +38,7 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     is_beside = name.startswith("Inkling") and values.get("dense_intermediate_size") is not None
     widths = "intermediate_size" if is_beside else ("moe_intermediate_size", "intermediate_size")
     width = needed(values, widths, 1, _WIDTH)
-    shared = whole(values, "num_shared_experts", 0, 1024, family.shared_experts) or 0
-    shared_width = whole(values, "shared_expert_intermediate_size", 0, _WIDTH)
-    if values.get("use_shared_expert") is False:
-        shared_width = shared = 0
-    if shared_width:
-        shared = max(shared, 1)
+    shared, shared_width = _shared(values, family, name)
     per_token = needed(values, "num_experts_per_tok", 1, _EXPERTS)
     if per_token > count:
         raise ImportFactsError(
@@ -59,7 +54,7 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
         "shared_intermediate_size": (shared_width or shared * width) if shared else None,
         "first_k_dense": whole(values, "first_k_dense_replace", 0, 1_000, 0),
         "router_bias": family.router_bias if bias is None else bool(bias),
-        "shared_gate": family.shared_gate and shared > 0,
+        "shared_gate": family.shared_gate,
     }
     latent = whole(values, ("moe_latent_size", "routed_expert_hidden_size", "moe_hidden_size"), 1, _WIDTH)
     if latent:
@@ -73,6 +68,26 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
         # Biases of gate, up and down of one expert.
         moe["expert_bias_params"] = 2 * width + needed(values, "hidden_size", 8, _WIDTH)
     return moe
+
+
+def _shared(values: Mapping[str, Any], family: Family, name: str) -> tuple[int, int | None]:
+    """Shared experts, and the width of all of them together where a key states it."""
+    shared = whole(values, "num_shared_experts", 0, 1024, family.shared_experts) or 0
+    width = whole(values, "shared_expert_intermediate_size", 0, _WIDTH)
+    if name == "Dots3NoteForCausalLM" and width is not None:
+        # Its key is the width of one.
+        width *= shared
+        return (shared if width else 0), width
+    if values.get("use_shared_expert") is False:
+        return 0, 0
+    if width:
+        shared = max(shared, 1)
+    if name == "HYV3ForCausalLM" and not shared:
+        # Its class gives a shared expert of no width that of the dense layers.
+        raise ImportFactsError(
+            "'num_shared_experts' must be an integer from 1 to 1,024 here, not 0", "num_shared_experts"
+        )
+    return shared, width
 
 
 def _require_one_width(values: Mapping[str, Any]) -> None:

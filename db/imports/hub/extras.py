@@ -73,7 +73,9 @@ def extra_parameters(
             ("norms of the latent experts", facts["mlp_pattern"].count("E") * facts["moe"].get("latent_size", 0))
         )
     extra: list[dict[str, Any]] = [{"name": label, "params": count} for label, count in extras]
-    if (tokens := needed(values, "vocab_size", 1, _WIDTH) - vocab) > 0:
+    if (tokens := needed(values, "vocab_size", 1, _WIDTH) - vocab) < 0:
+        raise ImportFactsError(f"'vocab_size' must be at least {vocab:,}, the rows of the output head", "vocab_size")
+    if tokens:
         name_of_rows = "embedding rows that the output head lacks"
         extra.append({"name": name_of_rows, "params": tokens * hidden, "lookup_row": hidden})
     if name in _STREAMS:
@@ -116,7 +118,8 @@ def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
     if name == "HrmTextForCausalLM":
         return [("first state of the low stack", hidden)]
     if name == "ModernBertDecoderForCausalLM":
-        return [("norm of the embedding, and a layer before the output head", hidden * hidden + 2 * hidden)]
+        norms = 4 * hidden if facts["norms"]["bias"] else 2 * hidden
+        return [("norm of the embedding, and a layer before the output head", hidden * hidden + norms)]
     if name == "MuseSparkForConditionalGeneration":
         latent = (facts["moe"] or {}).get("latent_size", 0)
         return [("gates of the residuals", 2 * layers * hidden), ("norms around the experts", 2 * experts * latent)]

@@ -173,7 +173,8 @@ def inkling2(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[
     dynamic = 2 * far * kernel * (far_keys + facts["n_kv_heads"] * hidden)
     extras = [
         ("queries over earlier blocks and norms of their results", hidden * (queries + 2 * far + 2)),
-        ("head norms, sinks and projections of relative positions", heads * (facts["head_dim_k"] + hidden)),
+        ("head norms", near * window["n_heads"] * window["head_dim_k"] + far * facts["n_heads"] * facts["head_dim_k"]),
+        ("sinks", heads * hidden),
         (
             "relative position biases",
             heads * width * (hidden + 1) + width * (near * (facts["attention"]["sliding_window"] or 0) + far * extent),

@@ -43,7 +43,7 @@ _HARMLESS = re.compile(
         r"sparse_(block_size|topk_blocks|init_block|local_block)|tie_encoder_decoder|attn_res_block_size|indexer_compress_ratio",
         r"block_(size|multiple_of|norm_eps)|number_of_conv_states|shared_expert_sink",
         r"blocksparse_.*|dense_attention_every_n_layers|rope_embedding_base",
-        r"head_size_divisor|fuse_.*|_block_types|attention_hidden_dim|hybrid_layer_ids|candidate_.*|dspark_.*|engram_(vocab|compressed).*|engram_layer_ids|freq_allocation|compression_ratio|(spatial|temporal)_conv_size|pixel_hidden_size|lightning_nkv|moe_2layer_gate|global_attn_every_n|n_shared_head|ff_factor|head_dim_factor",
+        r"head_size_divisor|fuse_.*|_block_types|attention_hidden_dim|hybrid_layer_ids|candidate_.*|dspark_.*|engram_(vocab|compressed).*|engram_layer_ids|freq_allocation|compression_ratio|(spatial|temporal)_conv_size|pixel_hidden_size|lightning_nkv|moe_2layer_gate|global_attn_every_n|n_shared_head|n_layers_per_attn_res_block|ff_factor|head_dim_factor",
     ))
 )  # fmt: skip
 #: Switches that nothing reads because every model of their class has this value.

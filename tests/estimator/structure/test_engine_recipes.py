@@ -68,15 +68,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_tensor_gets_the_type_that_the_quantizer_plans(name: str, files: dict[str, Path]) -> None:
-    model, wrong = MODELS[name], []
+    model, wrong, refused = MODELS[name], [], set[str]()
     for file_type in set(DEFAULT_TYPE) - {"F32"}:
         for imatrix in (False, True):
-            theirs, their_kept = of_engine(model, planned_types(files[name], file_type, imatrix=imatrix))
+            planned = planned_types(files[name], file_type, imatrix=imatrix)
+            if not planned:
+                refused.add(file_type)
+                continue
+            theirs, their_kept = of_engine(model, planned)
             ours, our_kept = of_estimator(model, file_type, imatrix)
             assert +our_kept == +their_kept, file_type
             if ours != theirs:
                 wrong.append((file_type, imatrix, dict(ours - theirs), dict(theirs - ours)))
     assert wrong == []
+    assert refused <= {"Q1_0"}
 
 
 @pytest.mark.parametrize(

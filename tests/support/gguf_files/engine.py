@@ -121,7 +121,8 @@ def _quantize_options(file_type: str, imatrix: bool) -> tuple[Any, Any]:
 
 
 def planned_types(path: Path, file_type: str, *, imatrix: bool) -> dict[str, str]:
-    """Type that the quantizer gives each tensor, by name, without writing (its dry run)."""
+    """Type that the quantizer gives each tensor, by name, without writing (its dry run); empty where it writes no such file,
+    because a row is too short for a type that has no fallback."""
     options, kept = _quantize_options(file_type, imatrix)
     options.dry_run = True
     with engine_log() as lines:
@@ -129,6 +130,8 @@ def planned_types(path: Path, file_type: str, *, imatrix: bool) -> dict[str, str
     del kept
     matches = (_PLANNED.match(line) for line in lines)
     types = {match[1]: (match[3] or match[2]).upper() for match in matches if match}
+    if failed and any("no tensor type fallback" in line for line in lines):
+        return {}
     if failed or not types:
         raise RuntimeError("".join(lines[-8:]))
     return types

@@ -152,6 +152,18 @@ def test_bits_between_those_of_the_catalog_are_the_files_own(tmp_path: Path) -> 
     assert files[1] == pytest.approx((files[0] + files[2]) / 2, rel=1e-6)
 
 
+def test_the_bits_of_an_output_head_are_the_files_own(tmp_path: Path) -> None:
+    files = []
+    for bits in (6, 8):
+        stated = {"quantization_config": {"quant_method": "exl3", "bits": 4.0, "head_bits": bits}}
+        (tmp_path / "config.json").write_text(json.dumps(LLAMA | stated))
+        pairing = estimate_pairing(
+            CATALOG, Calibration.load(), str(tmp_path / "config.json"), "rtx-4090", None, "coding"
+        )
+        files.append(pairing.estimate(pairing.chosen_quant, 0).file_size_bytes)
+    assert files[1] - files[0] == LLAMA["vocab_size"] * LLAMA["hidden_size"] * 2 // 8
+
+
 def test_sixteen_bits_that_nothing_serves_are_quantized(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(LLAMA))
     pairing = estimate_pairing(CATALOG, Calibration.load(), str(tmp_path / "config.json"), "rx-6700-xt", None, "coding")

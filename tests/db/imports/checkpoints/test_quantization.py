@@ -70,6 +70,7 @@ _W8A8 = {"config_groups": {"g": {"weights": {"num_bits": 8, "type": "int"}, "inp
         ({"quant_method": "exl2", "bits": 4.65}, "EXL2 4.65 bpw", "exl2-4-65bpw"),
         ({"quant_method": "exl2", "bits": 3.7}, "EXL2 3.7 bpw", "exl2-3-5bpw"),
         ({"quant_method": "exl2", "bits": "auto"}, "EXL2", None),
+        ({"quant_method": "exl2", "bits": 4.0, "head_bits": "six"}, "EXL2", None),
         ({"quant_algo": "MIXED_PRECISION", "quant_method": "modelopt"}, "mixed (modelopt)", None),
         ({"bits": 3, "group_size": 64}, "MLX 3-bit", "mlx-3bit"),
         ({"bits": 4, "group_size": 32, "mode": "mxfp4"}, "MLX MXFP4", "mlx-mxfp4"),

@@ -126,3 +126,32 @@ def test_a_hunyuan_of_two_widths_or_without_experts_is_refused(change: dict[str,
     assert facts_from_config(config)["moe"]["moe_intermediate_size"] == 256
     with pytest.raises(ImportFactsError, match=r"num_experts|moe_intermediate_size"):
         facts_from_config(config | change)
+
+
+#: Variants of class defaults that the library counts otherwise than the common structure does (transformers 5.24).
+CONTRADICTORY = {
+    "num_shared_experts": {"model_type": "hy_v3", "num_shared_experts": 0},
+    "attention_bias": {"model_type": "hrm_text", "attention_bias": True},
+    "qk_head_dim": {"model_type": "deepseek_v3", "qk_head_dim": 96},
+    "vocab_size": {"model_type": "inkling2_text", "vocab_size": 100_512},
+}
+
+
+@pytest.mark.parametrize("key", CONTRADICTORY)
+def test_a_value_that_the_class_takes_otherwise_is_refused(key: str) -> None:
+    with pytest.raises(ImportFactsError, match=f"'{key}'"):
+        facts_from_config(CONTRADICTORY[key])
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        ({"model_type": "qwen2_moe", "num_hidden_layers": 6, "shared_expert_intermediate_size": 0}, 3_838_076_928),
+        ({"model_type": "kimi_linear", "tie_word_embeddings": True}, 49_133_081_120),
+        ({"model_type": "modernbert-decoder", "num_hidden_layers": 6, "norm_bias": True}, 69_425_344),
+        ({"model_type": "modernbert-decoder", "num_hidden_layers": 6, "attention_bias": True}, 69_433_024),
+        ({"model_type": "inkling2_text", "num_hidden_layers": 6, "swa_head_dim": 256}, 76_303_913_728 - 6 * 384),
+    ],
+)
+def test_a_changed_key_has_the_effect_that_the_library_counts(config: dict[str, Any], parameters: int) -> None:
+    assert facts_from_config(config)["params_computed"]["text_total"] == parameters
