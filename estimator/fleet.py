@@ -58,11 +58,11 @@ def fleet_of(
 ) -> Fleet:
     """Engines, memory and links of every (gpu, quant), ``hosts`` one a gpu; kept for the next call with the same arguments."""
     kind = is_moe, named_architecture(architecture)
-    asked = gpus, quants, hosts, replace(overrides, build_age_years=0.0) if overrides.build_age_years else overrides
+    fleet_key = gpus, quants, hosts, replace(overrides, build_age_years=0.0) if overrides.build_age_years else overrides
     recent = _recent.get(kind)
     # Blocks of one run pass the very same lists, and hashing hundreds of accelerators takes longer than comparing.
-    if recent is None or asked[0] is not recent[0][0] or asked != recent[0]:
-        recent = _recent[kind] = asked, _fleet(*kind, *asked)
+    if recent is None or fleet_key[0] is not recent[0][0] or fleet_key != recent[0]:
+        recent = _recent[kind] = fleet_key, _fleet(*kind, *fleet_key)
     return recent[1]
 
 
@@ -79,8 +79,8 @@ def _fleet(
     hosts: tuple[Host, ...],
     overrides: Overrides,
 ) -> Fleet:
-    asked = overrides.engine, overrides.backend
-    choices = engine_choices(architecture, is_moe, gpus, quants, *asked, overrides.software)
+    engine_and_backend = overrides.engine, overrides.backend
+    choices = engine_choices(architecture, is_moe, gpus, quants, *engine_and_backend, overrides.software)
     return Fleet(choices, choices.engine != NO_ENGINE, _rig(choices, hosts, overrides))
 
 
@@ -164,10 +164,10 @@ def require_engine(model: ModelArchitecture, gpu: Accelerator, quant: Quant, ove
     """The engine that runs ``quant`` of ``model`` on ``gpu`` as asked; raises :class:`UnsupportedError` when none does."""
     choice = choose_engine(model.architecture, gpu, quant, overrides.engine, overrides.backend, is_moe=model.is_moe)
     if choice is None:
-        asked = " ".join(str(part.value) for part in (overrides.engine, overrides.backend) if part)
+        stack_name = " ".join(str(part.value) for part in (overrides.engine, overrides.backend) if part)
         raise UnsupportedError(
-            f"{'no engine' if not asked else asked + ' does not'} "
-            f"{'runs' if not asked else 'run'} {quant.name} ({quant.format.value}) on {gpu.name}; "
+            f"{'no engine' if not stack_name else stack_name + ' does not'} "
+            f"{'runs' if not stack_name else 'run'} {quant.name} ({quant.format.value}) on {gpu.name}; "
             f"its backends are {', '.join(backend.value for backend in gpu.backends) or 'none that an engine drives'}"
         )
     return choice[0]

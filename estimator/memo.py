@@ -53,16 +53,16 @@ class Kept(Generic[T]):
             if entry is not None:
                 self._kept.move_to_end(key)
                 return entry[0]
-        made = self._make(*arguments)
-        size = bytes_of(made) + _OVERHEAD
+        result = self._make(*arguments)
+        size = bytes_of(result) + _OVERHEAD
         with self._lock:
             # One that has no room alone would take that of all others.
             if key not in self._kept and size <= self._budget:
-                self._kept[key] = made, size
+                self._kept[key] = result, size
                 self.used_bytes += size
                 while self.used_bytes > self._budget:
                     self.used_bytes -= self._kept.popitem(last=False)[1][1]
-        return made
+        return result
 
     def __len__(self) -> int:
         """How many results are kept."""

@@ -61,6 +61,6 @@ class Sentence(str):
     values: dict[str, Any]
 
     def __new__(cls, code: SentenceCode, text: str, **values: Any) -> Sentence:
-        made = super().__new__(cls, text)
-        made.code, made.values = code, values
-        return made
+        sentence = super().__new__(cls, text)
+        sentence.code, sentence.values = code, values
+        return sentence

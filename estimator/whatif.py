@@ -110,12 +110,12 @@ def mixed_blocks(
     """
     kinds, groups = tuple(dict.fromkeys(devices)), dict[EstimateRequest, list[int]]()
     for q, quant in enumerate(quants):
-        asked = replace(request, quant=quant, accelerator=devices[0], gpu_count=len(devices))
+        quant_request = replace(request, quant=quant, accelerator=devices[0], gpu_count=len(devices))
         with suppress(UnsupportedError):
-            groups.setdefault(replace(_on_all(model, asked, kinds), quant=quants[0]), []).append(q)
-    for asked, positions in groups.items():
+            groups.setdefault(replace(_on_all(model, quant_request, kinds), quant=quants[0]), []).append(q)
+    for quant_request, positions in groups.items():
         own = tuple(quants[q] for q in positions)
-        yield positions, JointLoad(model, asked, own, devices, calibration, workload).block()
+        yield positions, JointLoad(model, quant_request, own, devices, calibration, workload).block()
 
 
 def _on_all(model: ModelArchitecture, request: EstimateRequest, kinds: Sequence[Accelerator]) -> EstimateRequest:
@@ -158,8 +158,8 @@ def _draft_load(
         raise UnsupportedError(f"the draft: {error}") from None
     load = JointLoad(draft.model, own, (draft.quant,), (own.accelerator,), calibration, workload)
     need, placed = load.need, load.placements.whole
-    held = load.placements if placed is not None else load.whole
-    memory_bytes = int(held.weights[0, 0] + held.kv_cache[0, 0] + held.compute[0, 0])
+    placements = load.placements if placed is not None else load.whole
+    memory_bytes = int(placements.weights[0, 0] + placements.kv_cache[0, 0] + placements.compute[0, 0])
     growth = float(need.full_last[0, draft.model.n_layers])
     if placed is None:
         return DraftLoad(memory_bytes, growth, None, 0.0)

@@ -57,11 +57,13 @@ class DerivativeRow(Shape):
 def check_derivatives(root: Path, models: Mapping[str, Entry], quants: Mapping[str, Entry]) -> list[Fault]:
     """Faults of all files: shape, unknown bases and formats, the wrong family, and repositories that appear twice."""
     faults: list[Fault] = []
-    seen = {str(model["hf_repo"]).casefold(): "a model file" for model in models.values() if model.get("hf_repo")}
+    source_of_repository = {
+        str(model["hf_repo"]).casefold(): "a model file" for model in models.values() if model.get("hf_repo")
+    }
     for path in sorted((root / DIRECTORY).glob("*.jsonl")):
         file = str(path.relative_to(root))
         for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            for field, message in _findings(line, path.stem, models, quants, seen):
+            for field, message in _findings(line, path.stem, models, quants, source_of_repository):
                 faults.append(Fault(file, f"line {number}", field, message))
     return faults
 
@@ -121,9 +123,9 @@ def other_size(repository: str, base: Entry) -> str | None:
 
 def other_width(repository: str, format_: str) -> str | None:
     """The bits of weights that a repository's name states where its format has others; None where one of them is its own."""
-    held = set(_FORMAT_BITS.findall(format_))
+    format_bits = set(_FORMAT_BITS.findall(format_))
     stated = {next(filter(None, groups)) for groups in _STATED_BITS.findall(repository.split("/")[-1])}
-    return " and ".join(sorted(stated)) if held and stated and held.isdisjoint(stated) else None
+    return " and ".join(sorted(stated)) if format_bits and stated and format_bits.isdisjoint(stated) else None
 
 
 def _sizes(name: str) -> dict[str, float]:

@@ -49,9 +49,9 @@ class CatalogError(ValueError):
 
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = tuple(faults)
-        shown = "\n".join(str(fault) for fault in faults[:20])
+        listed_faults = "\n".join(str(fault) for fault in faults[:20])
         more = f"\n... and {len(faults) - 20} more" if len(faults) > 20 else ""
-        super().__init__(f"{len(faults)} fault(s) in the catalog:\n{shown}{more}")
+        super().__init__(f"{len(faults)} fault(s) in the catalog:\n{listed_faults}{more}")
 
 
 @dataclass(frozen=True)

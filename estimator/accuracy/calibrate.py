@@ -120,8 +120,8 @@ def _fit_kind(
 
 def _layers_of(row: MeasuredRow) -> list[str]:
     """Special layers of a row's model, with its family of devices, engine and backend."""
-    seen = row.observation
-    return [f"{kind}|{seen.factors['family']}|{seen.stack}" for kind in special_layers(row.model)]
+    observation = row.observation
+    return [f"{kind}|{observation.factors['family']}|{observation.stack}" for kind in special_layers(row.model)]
 
 
 def shipped_terms(kind: str, measured: Sequence[MeasuredRow], lines: Sequence[Siblings]) -> crossval.Shipped:

@@ -164,9 +164,9 @@ def compare_vllm(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> list[
         weights = row.get("weights_gib") or row.get("model_loading_gib")
         if weights and "BF16" in name:
             table = model_tables(model, (bf16,))
-            whole = float(table.device[0]) + float(table.table[0]) * (not model.tied_embeddings)
-            whole += 2.0 * model.vision_parameters
-            out.append(Compared(name, "vLLM: weights", float(weights) * GIB, whole / ranks))
+            weights_bytes = float(table.device[0]) + float(table.table[0]) * (not model.tied_embeddings)
+            weights_bytes += 2.0 * model.vision_parameters
+            out.append(Compared(name, "vLLM: weights", float(weights) * GIB, weights_bytes / ranks))
             total, other, activations = (
                 row.get(key) for key in ("total_gpu_gib", "non_torch_gib", "activation_peak_gib")
             )
@@ -175,7 +175,9 @@ def compare_vllm(entities: Entities, rows: Iterable[Mapping[str, Any]]) -> list[
             if pool > 0 and total is not None and other is not None and activations is not None:
                 fraction = float(row.get("gpu_memory_utilization") or VLLM_MEMORY_FRACTION)
                 left = float(total) * fraction - float(other) - float(activations)
-                out.append(Compared(name, "vLLM: pool, given its activations", pool, left * GIB - whole / ranks))
+                out.append(
+                    Compared(name, "vLLM: pool, given its activations", pool, left * GIB - weights_bytes / ranks)
+                )
         tokens = row.get("kv_cache_tokens") or (row.get("gpu_blocks") or 0) * (row.get("block_size") or 0)
         shape = cache_shape(model)
         if pool > 0 and tokens and not shape.window_tokens.any():

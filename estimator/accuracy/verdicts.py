@@ -53,7 +53,7 @@ def verdicts(
     """Distinct loads by (placement, verdict); verdicts: ``fits``, ``margin`` (fits, but leaves less than llama.cpp's own
     fitting keeps free) and ``not``."""
     counts: Counter[tuple[str, str]] = Counter()
-    seen: set[tuple[Any, ...]] = set()
+    known_questions: set[tuple[Any, ...]] = set()
     for row in rows:
         if not all(row.get(key) for key in ("gpu_slug", "model_slug", "quant_slug")) or row.get("suspect"):
             continue
@@ -62,9 +62,9 @@ def verdicts(
         placement, context, depth = placement_of(row), context_of(row), int(row.get("depth") or 0)
         key = (row["gpu_slug"], row["model_slug"], row["quant_slug"], depth, context, placement)
         model = entities.models[row["model_slug"]]
-        if model is None or key in seen:
+        if model is None or key in known_questions:
             continue
-        seen.add(key)
+        known_questions.add(key)
         request = EstimateRequest(
             quant=entities.quants[row["quant_slug"]],
             accelerator=entities.accelerators[row["gpu_slug"]],

@@ -264,9 +264,14 @@ def _time_limits(facts: FitFacts, terms: Terms) -> list[Limit]:
     bandwidth = (
         f"reading weights and cache from {facts.memory_name} takes {{}} of the time per token (the cache {cache})"
     )
-    read = {"memory": facts.memory_name, "cache_share": terms.decode_kv_cache}
+    memory_values = {"memory": facts.memory_name, "cache_share": terms.decode_kv_cache}
     limits = [
-        Limit(code, share, (text or bandwidth).format(percent(share)), {"token_share": share, **({} if text else read)})
+        Limit(
+            code,
+            share,
+            (text or bandwidth).format(percent(share)),
+            {"token_share": share, **({} if text else memory_values)},
+        )
         for code, share, text in candidates
         if share >= _NOTABLE_SHARE
     ]

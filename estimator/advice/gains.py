@@ -73,7 +73,7 @@ def use_of(facts: FitFacts) -> Workload:
     if facts.workload is not None:
         return facts.workload
     situation = situation_of_request(facts.request)
-    asked = thresholds_of(None, situation)
+    thresholds = thresholds_of(None, situation)
     return Workload(
         slug="",
         name=facts.workload_name,
@@ -84,9 +84,9 @@ def use_of(facts: FitFacts) -> Workload:
         thinking_tokens=0,
         context_tokens=situation.context_tokens,
         decode_depth_tokens=int(situation.depth_tokens),
-        comfortable_decode_tok_s=float(asked.comfortable_decode_tok_s[0]),
+        comfortable_decode_tok_s=float(thresholds.comfortable_decode_tok_s[0]),
         minimum_decode_tok_s=0.0,
-        patience_ttft_ms=float(asked.patience_ttft_ms[0]),
+        patience_ttft_ms=float(thresholds.patience_ttft_ms[0]),
         usable_ttft_ms=float("inf"),
         usable_answer_s=float("inf"),
         think_s=0.0,

@@ -83,10 +83,10 @@ def _token_seconds(search: Search, pool: ModelPool, read_b: Floats) -> tuple[Flo
     """Least seconds a token, and whether the machine's memory holds the weights; (models, quants)."""
     request, held = search.facts.request, float(search.facts.estimate.memory.usable_bytes)
     bytes_per_b = pool.bits * 1e9 / 8 * _SMALLER
-    whole = pool.total_b[:, None] * bytes_per_b
+    weights_bytes = pool.total_b[:, None] * bytes_per_b
     bandwidth = (request.accelerator.bandwidth_bytes_s or math.inf) * request.gpu_count
     token_s = read_b[:, None] * bytes_per_b / bandwidth
-    over, host = np.maximum(whole - held, 0.0), request.host
+    over, host = np.maximum(weights_bytes - held, 0.0), request.host
     if host is None or request.accelerator.unified_memory:
         return token_s, over <= 0
     # Every token reads all of a dense model, so also what the device cannot hold.

@@ -66,13 +66,13 @@ def _first_step_question(facts: FitFacts, changes: Sequence[Advice]) -> Question
     model, device = facts.model_name, facts.device_name
     if facts.runs:
         step = next((change for change in changes if change.standing.usable), step)
-        asked = f"What helps most when {model} feels slow on {device}?"
+        question = f"What helps most when {model} feels slow on {device}?"
     elif step.code is AdviceCode.OTHER_MODEL:
-        asked = f"What runs on {device} instead of {model}?"
+        question = f"What runs on {device} instead of {model}?"
     else:
-        asked = f"What would make {model} run on {device}?"
+        question = f"What would make {model} run on {device}?"
     values = {"advice": step.code.value} | step.values
-    return Question(QuestionCode.FIRST_STEP, asked, _sentence(step.message), values)
+    return Question(QuestionCode.FIRST_STEP, question, _sentence(step.message), values)
 
 
 def _runs_question(facts: FitFacts, terms: Terms | None) -> Question:
@@ -138,14 +138,14 @@ def _speed_question(facts: FitFacts) -> list[Question]:
 
 
 def _best_question(facts: FitFacts, best: FitFacts | None) -> Question:
-    asked = f"What is the best quantization of {facts.model_name} for {facts.device_name}?"
+    question = f"What is the best quantization of {facts.model_name} for {facts.device_name}?"
     if best is None or not best.runs or best.estimate.decode is None:
         answer = f"None: no quantization of it is usable on {facts.device_name} for {facts.workload_name}."
-        return Question(QuestionCode.BEST_QUANT, asked, answer, {"quant": None})
+        return Question(QuestionCode.BEST_QUANT, question, answer, {"quant": None})
     estimate, decode = best.estimate, best.estimate.decode
     return Question(
         QuestionCode.BEST_QUANT,
-        asked,
+        question,
         f"{best.quant.name} for {best.workload_name}: grade {estimate.grade} with {pace(decode.value)}, "
         f"{gib(estimate.memory.total_bytes)} of {best.memory_name}{_with_host(estimate.memory.host_bytes)}.{_unpublished(best)}",
         {
@@ -171,7 +171,7 @@ def _with_host(host_bytes: int) -> str:
 
 def _workload_question(facts: FitFacts, workload: Workload) -> Question:
     estimate = facts.estimate
-    asked = f"Is {facts.device_name} good enough to use {facts.model_name} for {facts.workload_name}?"
+    question = f"Is {facts.device_name} good enough to use {facts.model_name} for {facts.workload_name}?"
     values = {
         "usability": verdict.word_of(estimate.score).name,
         "grade": estimate.grade,
@@ -179,7 +179,7 @@ def _workload_question(facts: FitFacts, workload: Workload) -> Question:
     }
     if estimate.decode is None or not facts.runs:
         answer = f"No: {facts.quant.name} does not run there with {estimate.context_tokens:,} tokens."
-        return Question(QuestionCode.GOOD_ENOUGH, asked, answer, values)
+        return Question(QuestionCode.GOOD_ENOUGH, question, answer, values)
     word = verdict.word_of(estimate.score)
     how = (
         f"{pace(estimate.decode.value)}, and {whole_answer(facts)}, where "
@@ -194,11 +194,11 @@ def _workload_question(facts: FitFacts, workload: Workload) -> Question:
         "ttft_ms": estimate.ttft_ms,
         "comfortable_ms": workload.patience_ttft_ms,
     }
-    return Question(QuestionCode.GOOD_ENOUGH, asked, answer, values)
+    return Question(QuestionCode.GOOD_ENOUGH, question, answer, values)
 
 
 def _context_question(facts: FitFacts) -> Question:
-    asked = f"How long a context can {facts.model_name} have on {facts.device_name}?"
+    question = f"How long a context can {facts.model_name} have on {facts.device_name}?"
     limit, estimate = facts.model.context_tokens, facts.estimate
     trained = f" The model was trained for {limit:,}{extended(facts, limit)}." if limit else ""
     values = {"quant": facts.quant.name, "trained_tokens": limit} | (extension_values(facts, limit) if limit else {})
@@ -208,7 +208,7 @@ def _context_question(facts: FitFacts) -> Question:
     else:
         answer = f"Up to {estimate.safe_context_tokens:,} tokens in {facts.quant.name} with this placement.{trained}"
         values |= {"safe_tokens": estimate.safe_context_tokens}
-    return Question(QuestionCode.LONGEST_CONTEXT, asked, answer, values)
+    return Question(QuestionCode.LONGEST_CONTEXT, question, answer, values)
 
 
 def _sentence(text: str) -> str:

@@ -63,13 +63,13 @@ def needs_of(
     """
     several = users is not None and users > 1
     least = workload.comfortable_decode_tok_s if several else workload.minimum_decode_tok_s
-    asked = replace(
+    needed = replace(
         workload,
         minimum_decode_tok_s=least if decode_tok_s is None else decode_tok_s,
         usable_ttft_ms=workload.usable_ttft_ms if ttft_ms is None else ttft_ms,
         context_tokens=workload.context_tokens if context_tokens is None else context_tokens,
     )
-    return Needs(asked, users or 1, NOTICEABLE_POINTS if loss_points is None else loss_points)
+    return Needs(needed, users or 1, NOTICEABLE_POINTS if loss_points is None else loss_points)
 
 
 class Need(Enum):

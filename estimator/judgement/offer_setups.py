@@ -176,11 +176,11 @@ class OfferJudge:
         """
         workload, model = self.needs.workload, self.subjects[m].architecture
         situation = replace(situation_of(workload), batch=self.streams, expected_occupancy=True)
-        whole = self.streams > 1
+        must_be_whole = self.streams > 1
         try:
             block = outline(
                 model, tuple(device for device, _ in machines), self.quants, (situation,),
-                tuple(host for _, host in machines), self.calibration, Overrides(gpu_count=count, offloads=not whole),
+                tuple(host for _, host in machines), self.calibration, Overrides(gpu_count=count, offloads=not must_be_whole),
             )  # fmt: skip
         except EstimatorError:
             return None
@@ -188,7 +188,7 @@ class OfferJudge:
         pace = Pace(
             runs=block.available
             & [is_offered(quant, model) for quant in self.quants]
-            & (status <= (verdict.FITS_TIGHTLY if whole else verdict.FITS_WITH_OFFLOAD)),
+            & (status <= (verdict.FITS_TIGHTLY if must_be_whole else verdict.FITS_WITH_OFFLOAD)),
             tight=status == verdict.FITS_TIGHTLY,
             decode_tok_s=block.decode_tok_s[:, :, 0].astype(np.float64),
             ttft_ms=block.ttft_ms[:, :, 0].astype(np.float64),

@@ -43,8 +43,8 @@ class Target:
         """The target in the estimates of a batch of all users."""
         if self.users is None:
             return self
-        asked = use.comfortable_decode_tok_s if self.decode_tok_s is None else self.decode_tok_s
-        return replace(self, decode_tok_s=asked)
+        least_tok_s = use.comfortable_decode_tok_s if self.decode_tok_s is None else self.decode_tok_s
+        return replace(self, decode_tok_s=least_tok_s)
 
 
 @dataclass(frozen=True, slots=True)

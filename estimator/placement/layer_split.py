@@ -104,8 +104,8 @@ class Parts:
         def too_long(pages: Ints) -> Flags:
             return ~self._holds(at, free, pages * float(_PAGE_TOKENS))
 
-        held = (_least(too_long, low + 1, high) - 1.0) * _PAGE_TOKENS
-        longest[at] = np.maximum(held, planned[at])
+        longest_tokens = (_least(too_long, low + 1, high) - 1.0) * _PAGE_TOKENS
+        longest[at] = np.maximum(longest_tokens, planned[at])
         return np.asarray(longest)
 
     def _holds(self, at: Ints, free: Floats, tokens: NDArray[Any]) -> Flags:

@@ -89,5 +89,5 @@ def _last_within(sums: Floats, group: Ints, room: Floats) -> Ints:
     """
     columns = sums.shape[1]
     keys = (np.minimum(sums, _KEY_SPAN) + (np.arange(len(sums)) * _KEY_SPAN)[:, None]).ravel()
-    asked = np.clip(room, -1.0, _KEY_SPAN - 1.0) + group * _KEY_SPAN
-    return np.asarray(np.searchsorted(keys, asked, side="right") - 1 - group * columns)
+    room_keys = np.clip(room, -1.0, _KEY_SPAN - 1.0) + group * _KEY_SPAN
+    return np.asarray(np.searchsorted(keys, room_keys, side="right") - 1 - group * columns)

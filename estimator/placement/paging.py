@@ -88,10 +88,10 @@ class Paging:
         situation, server, ranks = self.situations[s], self.rig.server, self.rig.ranks
         streams = np.ceil(situation.batch / server.data_parallel)
         reserved = self.reserved[situation.cache]
-        held = streams * reserved(context, step)
+        reserved_bytes = streams * reserved(context, step)
         if situation.expected_occupancy:
-            held = reserved(context, step) + (streams - 1) * reserved(context, 1)
-        return np.asarray(held * (ranks * server.data_parallel))
+            reserved_bytes = reserved(context, step) + (streams - 1) * reserved(context, 1)
+        return np.asarray(reserved_bytes * (ranks * server.data_parallel))
 
 
 def cache_copies(model: ModelArchitecture, rig: Rig, servers: Flags) -> Floats:

@@ -37,10 +37,10 @@ def safe_context(
     if vllm.any():
         mask = mask * ~vllm
     reserve = pad(need.window_cells[s])
-    held = held_cache(need.kv_last[s, kept], fixed, copies)
+    held_bytes = held_cache(need.kv_last[s, kept], fixed, copies)
     if copies is not None:
         full, window = full * copies, window * copies
-    free = room + (held + mask * pad(context[s]) - fixed)
+    free = room + (held_bytes + mask * pad(context[s]) - fixed)
     beyond = (free - window * reserve) / np.maximum(full + mask, 1e-9)
     if (window > 0).any():
         within = free / np.maximum(full + window + mask, 1e-9)

@@ -68,7 +68,7 @@ class SplitLoad:
 
     def write(self, pairs: Pairs, out: Placements, runs: Flags, *, forced: bool) -> None:
         """Write the load into ``out``: a forced one into every cell, another where it runs."""
-        shown = slice(None) if forced else np.flatnonzero(runs)
+        columns = slice(None) if forced else np.flatnonzero(runs)
         device = pairs.tables.device[pairs.q[self.p]]
         tight = self.total > (1.0 - TIGHT_HEADROOM_FRACTION) * pairs.usable[self.p]
         status = np.where(self.offloads, FITS_WITH_OFFLOAD, np.where(tight, FITS_TIGHTLY, FITS))
@@ -83,7 +83,7 @@ class SplitLoad:
             (out.gpu_layers, self.kept + 1),
             (out.status, np.where(runs, status, DOES_NOT_FIT)),
         ):
-            column.ravel()[cells[shown]] = values[shown]
+            column.ravel()[cells[columns]] = values[columns]
         by_experts = (self.moved > 0) & (self.kept == pairs.model.n_layers)
         strategy = np.where(~self.offloads, _ALL_GPU, np.where(by_experts, _EXPERTS, _LAYERS))
         out.strategy.ravel()[cells[runs]] = strategy[runs]

@@ -56,21 +56,21 @@ class WholeLoad:
         kv_cache = held_cache(need.kv_last[:, -1, None], need.fixed_last[:, -1, None], pairs.copies)
         if pairs.paging is not None:
             kv_cache = pairs.paging.cache(kv_cache)
-        held = pairs.device + pairs.overhead + kv_cache
+        loaded_bytes = pairs.device + pairs.overhead + kv_cache
         compute = pairs.compute()
-        fits = pairs.available & _tables_fit(pairs, held + compute) & (usable - held - compute >= 0)
+        fits = pairs.available & _tables_fit(pairs, loaded_bytes + compute) & (usable - loaded_bytes - compute >= 0)
         pipelined, by_cards, lean = fits, pairs.by_cards, pairs.lean[:, None]
         if by_cards.any():
             # Copies of the inputs on every card are the first to give way, then layers.
             pipelined = fits & (~by_cards | _on_cards(pairs, fits & by_cards, pipelined=True))
-            without = by_cards & ~pipelined & pairs.available & (usable - held - lean >= 0)
-            without &= _tables_fit(pairs, held + lean)
+            without = by_cards & ~pipelined & pairs.available & (usable - loaded_bytes - lean >= 0)
+            without &= _tables_fit(pairs, loaded_bytes + lean)
             fits = pipelined | _on_cards(pairs, without, pipelined=False)
             compute = np.where(by_cards & ~pipelined, lean, compute)
         compute = np.broadcast_to(compute, fits.shape)
         compute_host = pairs.compute_host(np.arange(len(fits))[:, None], pipelined)
-        total = held + compute
-        return cls(fits, pipelined, kv_cache, held, compute, compute_host, total, usable - total)
+        total = loaded_bytes + compute
+        return cls(fits, pipelined, kv_cache, loaded_bytes, compute, compute_host, total, usable - total)
 
     def placements(self, pairs: Pairs) -> Placements:
         """Everything on the devices where it fits, nothing elsewhere."""
@@ -147,9 +147,9 @@ def _on_cards(pairs: Pairs, asked: Flags, *, pipelined: bool) -> Flags:
     """Cells of ``asked`` that have every layer whole on one of the cards."""
     s, p = np.nonzero(asked)
     parts = Parts.of(pairs.tables, pairs.need, pairs.q[p], s)
-    held = np.zeros_like(asked)
-    held[s, p] = parts.most_layers(pairs.rig.free(pairs.need, p, s, pipelined=pipelined)) == parts.all - 1
-    return held
+    holds_all = np.zeros_like(asked)
+    holds_all[s, p] = parts.most_layers(pairs.rig.free(pairs.need, p, s, pipelined=pipelined)) == parts.all - 1
+    return holds_all
 
 
 def _tables_fit(pairs: Pairs, on_device: Floats) -> Flags:
@@ -216,9 +216,9 @@ class LeastWholeLoads:
     def total(self, engine: NDArray[np.uint8], overhead: Floats, situation: Situation) -> Floats:
         """Bytes of each model under ``situation``, (models, quants); of each quant the code of its ``engine``, and what it
         takes beside its own buffers."""
-        held = situation.held_tokens
-        windows = self.window * np.minimum(self.window_tokens, held)
-        paged = self.full * held + np.add.reduceat(windows, self.begins)[:, None] + self.state
+        tokens = situation.held_tokens
+        windows = self.window * np.minimum(self.window_tokens, tokens)
+        paged = self.full * tokens + np.add.reduceat(windows, self.begins)[:, None] + self.state
         cache = situation.batch * np.where(engine == _VLLM, paged, self.cache)
         buffers = np.where(np.isin(engine, _SERVERS), self.activation, self.compute)
         return np.asarray(self.weights + overhead + cache + buffers)

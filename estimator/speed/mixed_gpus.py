@@ -174,18 +174,18 @@ def shared_prefill_seconds(work: PrefillWork, layout: Layout, coefs: Sequence[Sp
     everything = np.maximum(work.weight_bytes + work.host_weight_bytes, 1.0)
     stages = []
     for device, coef in enumerate(coefs):
-        held = layout.of(device, layout.weights)
+        weights_bytes = layout.of(device, layout.weights)
         layers = layout.of(device, layout.is_layer)
-        computed = held + (work.host_weight_bytes if device == 0 else 0.0)
+        computed = weights_bytes + (work.host_weight_bytes if device == 0 else 0.0)
         layers_done = layers + (n - layout.is_layer.sum(axis=1) if device == 0 else 0.0)
         part = replace(
             work,
             gpu_count=np.asarray(1.0),
             flops_per_token=work.flops_per_token * computed / everything,
             attention_flops_per_pair=work.attention_flops_per_pair * layers_done / n,
-            weight_bytes=nothing + held,
-            dense_bytes=work.dense_bytes * held / on_devices,
-            routed_total_bytes=work.routed_total_bytes * held / on_devices,
+            weight_bytes=nothing + weights_bytes,
+            dense_bytes=work.dense_bytes * weights_bytes / on_devices,
+            routed_total_bytes=work.routed_total_bytes * weights_bytes / on_devices,
             host_weight_bytes=work.host_weight_bytes if device == 0 else nothing,
             layers=np.asarray(layers_done),
         )

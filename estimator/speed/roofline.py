@@ -119,7 +119,7 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     context = cache * coef.cache * cache_share + attend * coef.attend * share
     if np.any(work.wide_bytes > 0):
         context = context + _wide_seconds(work, coef)
-    read = weights * share + context
+    read_bytes = weights * share + context
     fixed = layer * coef.layer + expert_layer * coef.expert_layer + token * coef.token
     host_dense = (work.host_dense_bytes + work.host_kv_bytes) / work.host_bandwidth_bytes_s * coef.host
     host_routed = work.host_routed_bytes * spread / work.host_bandwidth_bytes_s * coef.host_expert
@@ -127,7 +127,7 @@ def decode_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
     between = decode_exchange_seconds(work, coef) if several else 0.0
     # Fitted effects multiply, and where several of them favour one case they would promise more than the memory has.
     floor = (dense + routed) * share + cache * cache_share
-    device = np.maximum((read + fixed) * coef.decode_overall, floor)
+    device = np.maximum((read_bytes + fixed) * coef.decode_overall, floor)
     if np.any(work.batch > 1):
         alone = (dense * coef.dense + routed / spread * coef.routed + unpack * coef.unpack) * share
         single = (alone + context / work.batch + fixed) * coef.decode_overall
@@ -153,10 +153,10 @@ def _wide_seconds(work: DecodeWork, coef: SpeedCoefficients) -> Floats:
 
 def stepped(work: PrefillWork, coef: SpeedCoefficients) -> PrefillWork:
     """``work`` with the micro-batch of each cell's engine where none was asked for."""
-    asked = work.micro_batch_tokens
-    if np.all(asked > 0):
+    stated_tokens = work.micro_batch_tokens
+    if np.all(stated_tokens > 0):
         return work
-    return replace(work, micro_batch_tokens=np.where(asked > 0, asked, coef.step_tokens))
+    return replace(work, micro_batch_tokens=np.where(stated_tokens > 0, stated_tokens, coef.step_tokens))
 
 
 def prefill_seconds(work: PrefillWork, coef: SpeedCoefficients) -> Floats:

@@ -30,12 +30,12 @@ def stacked_work(
     works = []
     for model in models:
         tables = model_tables(model, quants)
-        whole = Placed(
+        all_on_device = Placed(
             p=columns, g=np.asarray(0), q=columns, s=np.asarray(0), kept=np.asarray(model.n_layers), moved=np.asarray(0),
             output_on_gpu=np.asarray(True), weights=tables.device, on_host=nothing, total=nothing, usable=nothing,
             safe_context=nothing, runs=np.asarray(True),
         )  # fmt: skip
-        works.append(decode_work(model, tables, needs(model, alone), rig, whole))
+        works.append(decode_work(model, tables, needs(model, alone), rig, all_on_device))
     shape = columns.shape
     stacked = (
         np.array([np.broadcast_to(getattr(work, field.name), shape) for work in works]) for field in fields(DecodeWork)

@@ -56,9 +56,9 @@ def step_seconds(work: DecodeWork, coef: SpeedCoefficients, weights: Floats, con
     """Seconds of a step of all streams on the device before exchanges, from those of its reads and fixed costs."""
     batch, more = work.batch, work.batch - 1.0
     grown = more / batch
-    read = weights + context * coef.stream_cache**grown + fixed
+    read_bytes = weights + context * coef.stream_cache**grown + fixed
     scheduled = more * (coef.stream_s + work.vocab * coef.stream_sample_s) + grown * coef.stream_step_s
-    return np.asarray(read * coef.decode_overall + scheduled)
+    return np.asarray(read_bytes * coef.decode_overall + scheduled)
 
 
 def product_seconds(work: DecodeWork, coef: SpeedCoefficients, unpack: Floats, share: Any) -> Floats:

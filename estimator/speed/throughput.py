@@ -97,8 +97,8 @@ def pace(
     if not np.all(offloaded):
         decode_width, prefill_width = widths(cells.step.depth_tokens, cells.work.depth_tokens, coef)
         low, high = coef.decode_low * decode_width, coef.decode_high * decode_width
-        whole = low, high, coef.prefill_low * prefill_width, coef.prefill_high * prefill_width
-        ends = tuple(_where(offloaded, *pair) for pair in zip(ends, whole, strict=True))
+        whole_ends = low, high, coef.prefill_low * prefill_width, coef.prefill_high * prefill_width
+        ends = tuple(_where(offloaded, *pair) for pair in zip(ends, whole_ends, strict=True))
     decode_low, decode_high, prefill_low, prefill_high = ends
     return Pace(
         decode_tok_s=cells.decode_tok_s,

@@ -97,10 +97,10 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
     moved_active = np.minimum(_at(tables.active_experts, q, moved), routed_on)
     active_on = _at(tables.active_layers, q, kept) - moved_active + output[q] - off_output
     routed_on = routed_on - moved_active
-    whole = placed.runs is not None
+    is_whole = placed.runs is not None
     # Differences of sums in float64 leave crumbs, which a whole load must not take for weights in system memory.
-    routed_off = np.asarray(0.0) if whole else tables.routed_active[q] - routed_on
-    active_off = np.asarray(0.0) if whole else tables.active[q] - active_on
+    routed_off = np.asarray(0.0) if is_whole else tables.routed_active[q] - routed_on
+    active_off = np.asarray(0.0) if is_whole else tables.active[q] - active_on
     read_on, passed_on = _at(need.read_last, s, kept), _at(need.passed_last, s, kept)
     expert_layers = tables.expert_layers_first[n]
     expert_on = expert_layers - tables.expert_layers_first[np.maximum(n - kept, moved)]
@@ -113,7 +113,7 @@ def decode_work(model: ModelArchitecture, tables: ModelTables, need: Needs, rig:
         host_dense_bytes=np.maximum(active_off - routed_off, 0.0),
         host_routed_bytes=np.maximum(routed_off, 0.0),
         host_kv_bytes=np.asarray(0.0)
-        if whole
+        if is_whole
         else _at(need.read_last + need.passed_last, s, n) - (read_on + passed_on),
         layers=np.asarray(kept, dtype=np.float64),
         host_layers=np.asarray(n - kept, dtype=np.float64),

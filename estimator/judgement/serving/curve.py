@@ -64,8 +64,8 @@ class Serving:
         """Loads from one person to twice those that are served and beyond, in steps of 1, 2 and 5."""
         last = 2 * max(self.people, 1)
         steps = [step * 10**power for power in range(5) for step in (1, 2, 5)]
-        shown = [step for step in steps if step <= last] + [step for step in steps if step > last][:1]
-        return tuple(self.load(number) for number in sorted({*shown, max(self.people, 1)}))
+        people_counts = [step for step in steps if step <= last] + [step for step in steps if step > last][:1]
+        return tuple(self.load(number) for number in sorted({*people_counts, max(self.people, 1)}))
 
 
 def serving(facts: FitFacts, calibration: Calibration, output_tokens: int | None = None) -> Serving | None:
@@ -96,8 +96,8 @@ def by_engine(
     if facts.workload is None or not quants:
         return []
     bits = model_tables(facts.model, tuple(quants)).bits_per_weight
-    asked = list(zip(quants, map(float, bits), strict=True))
-    divergences = calibration.losses.divergences(facts.model.training, asked)
+    quant_bits = list(zip(quants, map(float, bits), strict=True))
+    divergences = calibration.losses.divergences(facts.model.training, quant_bits)
     kind = KIND_OF_WORKLOAD[facts.workload.kind]
     kept = tuple(
         quant
