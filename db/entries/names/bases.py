@@ -35,6 +35,9 @@ class Bases:
         known: dict[str, Derivative] = {}
         for name in (reading.name, *derivatives_by_word(self._directory).joined(reading.name)):
             known = known or self._called(kind, name) or self._of_size(kind, name)
+        if not known:
+            for name in derivatives_by_word(self._directory).completed(reading.name):
+                known |= self._called(kind, name)
         if len(known) > 1:
             raise AmbiguousNameError(kind, text, sorted(known), shown=[_shown(known[slug]) for slug in sorted(known)])
         for derivative in known.values():

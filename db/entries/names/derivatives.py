@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Derivative:
 #: Formats that tell no quantization of the catalog.
 _NO_QUANT = (None, "gguf", "other")
 _SHORTEST_NAME = 3
+_SHORTEST_BEGINNING = 5
 #: Between the words of an owner's name, as in "NousResearch".
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _FEWEST_OF_FAMILY = 3
@@ -152,6 +154,7 @@ class DerivativeWords:
                 self._places.setdefault(word, set()).add(place)
             for word in words("model", _CAPITAL.sub(" ", _owner(derivative.repository))):
                 self._owned.setdefault(word, set()).add(place)
+        self._sorted = sorted(self._places)
         self._families = {word for word, times in firsts.items() if times >= _FEWEST_OF_FAMILY and word.isalpha()}
 
     def is_family(self, word: str) -> bool:
@@ -165,6 +168,14 @@ class DerivativeWords:
             if left.isalpha() and right.isalpha() and left + right in self._places:
                 yield " ".join([*asked[:place], left + right, *asked[place + 2 :]])
 
+    def completed(self, text: str) -> Iterator[str]:
+        """The text with its first word as a longer one of names: "wizard 8x22b" is of WizardLM."""
+        first, *rest = words("model", text) or [""]
+        place = bisect_right(self._sorted, first) if first.isalpha() and len(first) >= _SHORTEST_BEGINNING else None
+        while place is not None and place < len(self._sorted) and self._sorted[place].startswith(first):
+            yield " ".join([self._sorted[place], *rest])
+            place += 1
+
     def having(self, text: str) -> Iterator[Derivative]:
         """Derivatives whose names have all words of ``text``, one of which must be a name; longest names first.
 
@@ -173,15 +184,18 @@ class DerivativeWords:
         told = words("model", text)
         asked = [word for word in told if word not in NOISE["model"]]
         named = [self._places.get(word, set()) for word in asked]
-        if not any(
-            places and word.isalpha() and len(word) >= _SHORTEST_NAME for word, places in zip(asked, named, strict=True)
-        ):
+        if not any(places and _is_name(word) for word, places in zip(asked, named, strict=True)):
             return iter(())
         if len(asked) > 1 and not set.intersection(*named) and asked[0] == told[0]:
             named[0] = self._owned.get(asked[0], set())
         places = set.intersection(*named)
         having = [self._derivatives[place] for place in places]
         return iter(sorted(having, key=lambda derivative: (-len(derivative.repository), derivative.repository)))
+
+
+def _is_name(word: str) -> bool:
+    """Whether a word may name something by itself: letters, or a number of many digits, as in "R1 1776"."""
+    return len(word) >= _SHORTEST_NAME and (word.isalpha() or (word.isdigit() and len(word) > _SHORTEST_NAME))
 
 
 @lru_cache(maxsize=2)

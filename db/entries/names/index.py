@@ -14,8 +14,20 @@ from functools import cached_property
 from itertools import pairwise
 
 from db.entries.names.meanings import NOTHING, AliasClash, AmbiguousNameError, Fits, Meaning, UnknownNameError, taken_as
-from db.entries.names.spelling import MAX_NAME_CHARACTERS, corrections, nearest, segments, triples
-from db.entries.names.words import LINES, NOISE, Entry, beside, is_quantity, key, own_names, tags, telling, words
+from db.entries.names.spelling import MAX_NAME_CHARACTERS, corrections, is_akin, nearest, segments, triples
+from db.entries.names.words import (
+    LINES,
+    NOISE,
+    Entry,
+    beside,
+    is_quantity,
+    key,
+    named_but_for_size,
+    own_names,
+    tags,
+    telling,
+    words,
+)
 
 _MAX_CORRECTED = 4
 #: A number of so few digits names no accelerator by itself.
@@ -186,7 +198,7 @@ class NameIndex:
             return nearest(triples([key(self.kind, text)]), self._triples)
         name = text.rsplit("/", 1)[-1]
         asked = [word for word in words(self.kind, name) if word.isalpha()]
-        akin = {slug: known for slug, known in self._triples.items() if _is_akin(asked, self._letters[slug])}
+        akin = {slug: known for slug, known in self._triples.items() if is_akin(asked, self._letters[slug])}
         return nearest(triples([key(self.kind, name)]), akin)
 
     def resolve(self, text: str) -> Meaning:
@@ -205,8 +217,10 @@ class NameIndex:
             return self._stated(text, fits.full[0], fits, open_=self._is_another(fits.full[0], words(self.kind, text)))
         if whole and not fits.full:
             return None
-        if len(fits.slugs) == 1:
-            return self._stated(text, fits.slugs[0], fits, open_=True)
+        names = {slug: words(self.kind, str(self._entries[slug]["name"])) for slug in fits.slugs}
+        sized = self.kind == "model" and not fits.full and len(names) > 1
+        if alone := named_but_for_size(names, words(self.kind, text)) if sized else fits.slugs[: len(fits.slugs) == 1]:
+            return self._stated(text, alone[0], fits, open_=True)
         raise AmbiguousNameError(self.kind, text, fits.slugs)
 
     def _stated(self, text: str, slug: str, fits: Fits, *, open_: bool) -> Meaning:
@@ -382,9 +396,3 @@ class NameIndex:
             slug: triples([key(self.kind, slug), key(self.kind, str(entry["name"]))])
             for slug, entry in self._entries.items()
         }
-
-
-def _is_akin(asked: list[str], known: list[str]) -> bool:
-    return bool(asked and known) and any(
-        first in others or corrections(first, others) for first, others in ((asked[0], known), (known[0], asked))
-    )

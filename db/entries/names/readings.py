@@ -15,6 +15,8 @@ _ADDRESS = re.compile(
     r"(?:(?:unsloth|bartowski|mradermacher|lm-?studio|ubergarm|thebloke|cyankiwi)(?:['’]s)?\s+)?",
     re.I,
 )
+#: Before the name that a file states of itself, in a log, and that of a repository in a folder of the hub's client.
+_LOCAL = re.compile(r"^.*\bgeneral\.name\b[^=]*=\s*|^(?:.*/)?models--(?P<owner>[^/]+)", re.I)
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors|bin|pth?)$", re.I)
 _GAP = re.compile(r"[\s_:/@-]+|(?<!\d)\.|\.(?!\d)")
 #: Container formats and makers' marks at the end of a repository's name; they are no quantization by themselves.
@@ -42,28 +44,32 @@ _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w{3})(?<!s)s$", re.I)
 #: Remarks of drivers: the chip's code name, as Mesa prints it, and what else the processor has.
 _DRIVER = re.compile(
     r"\(mac\d+,\d+\)"
+    r"|\((?:mtl|metal|cuda|rocm|hip|vulkan|sycl|opencl|blas|rpc|cpu)(?:,\w+)*\)"
     r"|\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\((?:[a-z]{3}(?:-[a-z])?|dg2|bmg)(?:[ -]g\w*)?\)|\bradv\b.*$"
-    r"|\s(?:w/|with)\s*radeon.*$",
+    r"|\s(?:w/|with)\s*radeon.*$|\b\d{1,2}[ -]core cpu\b",
     re.I,
 )
 #: What an engine or driver prints before the name of a device, and behind it, as in "CUDA0: ..., compute capability 8.6".
 _LOGGED = re.compile(
     r"^(?:ggml_\w+:\s*(?:\d+\s*=|.*?\bdevice\s*\d*\s*:)|(?:\w+:\s*)?(?:cuda|vulkan|rocm|hip|metal|sycl|opencl|device|gpu)\s*#?\d*\s*[:=-])\s*"
     r"(?P<name>.+?)"
-    r"(?:,\s*(?:compute capability|gfx\w*|vmm|\d+\s*mi?b)\b.*|\s*\((?:uuid|nvidia|\d+\s*mi?b)\b.*|\s*\|.*)?$",
+    r"(?:,\s*(?:compute capability|gfx\w*|vmm|\d+\s*mi?b)\b.*|\s*\((?:uuid|nvidia|\d+\s*mi?b)\b.*|\s*/\s*uma\b.*|\s*\|.*)?$",
     re.I,
 )
 #: What a list of devices prints around a name, as in "01:00.0 VGA compatible controller: ... [GeForce RTX 4090] (rev a1)".
 _LISTED = re.compile(
     r"^.*\b(?:controller|chipset model|accelerators?)[^:]*:\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$", re.I
 )
+#: An amount of memory as drivers print it behind a name, a little less than that of the card.
+_MEBIBYTES = re.compile(r"[\s,(]+(?P<amount>\d{4,6})\s*mib\)?\s*$", re.I)
+_MEBIBYTES_OF_GB = 1024
 #: Between several accelerators, between one and its computer, and between those of which a device is one, as a list of devices
 #: prints them.
 JOINED = re.compile(r"\s*(?:\+|&|,|\b(?:and|und|et|plus)\b)\s*", re.I)
 BESIDE = re.compile(r"\s*(?:\b(?:with|mit|avec|con|com|in)\b|\bw/|@)\s*", re.I)
 ALTERNATIVES = re.compile(r"\s*/\s*|\s+\bor\b\s+", re.I)
 #: The letter of a laptop's chip, or the power class of one: GeForce alone has desktop numbers with Max-Q in laptops.
-_MOBILE = re.compile(r"(?:(?<=\d{4})m|(?<=\d0[5-9]0)(?P<grade>(?:\s*(?:ti|super))?)\s*max[\s-]?q)(?![^\W_])", re.I)
+_MOBILE = re.compile(r"(?:(?<=\d{4})m|(?<=\d[06][5-9]0)(?P<grade>(?:\s*(?:ti|super))?)\s*max[\s-]?q)(?![^\W_])", re.I)
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
 #: Code names that Mesa prints -> compiler target (``ac_get_family_name`` and ``ac_get_llvm_processor_name`` of Mesa).
 _CODE_NAMES = {
@@ -109,6 +115,8 @@ LAPTOP = re.compile(
 )
 _PROCESSOR = re.compile(r"\b(?:ryzen|core|ultra|i[3579])\b", re.I)
 _FORM = re.compile(r"\b(?:laptop|notebook|(?:mini )?pc)\b", re.I)
+#: Cores of the processor and of the accelerator, as in "M3 Max 16/40".
+_BOTH_CORES = re.compile(r"(?<![\d.])\d{1,2}/(\d{1,2})(?![\d.])")
 _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?:pro|max|u(?:ltra)?)?(?![^\W_])", re.I)
 
 
@@ -131,11 +139,13 @@ class Reading:
 def model_readings(text: str, quant_of: QuantOf) -> Iterator[Reading]:
     """The text; then without address, owner and file type; then without the quantizations at its end, one by one."""
     yield Reading(text)
-    path = _ADDRESS.sub("", text.strip())
+    path = _ADDRESS.sub("", _LOCAL.sub(r"\g<owner>", text.strip().replace("\\", "/")).replace("--", "/"))
     name = _FILE_END.sub("", path.rsplit("/", 1)[-1])
     whole = "/" in path or name != path.rsplit("/", 1)[-1]
     seen = {text}
-    for bare in dict.fromkeys((path if path.count("/") == 1 else name, name)):
+    # A folder of a repository is named for the quantization of its files.
+    folder = "/".join(path.split("/")[-2:])
+    for bare in dict.fromkeys((path if path.count("/") == 1 else name, name, folder)):
         for reading in _peeled(bare, quant_of, mlx="mlx" in path.casefold(), whole=whole):
             if reading.name not in seen:
                 seen.add(reading.name)
@@ -169,11 +179,14 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     yield Reading(text)
     listed = _LOGGED.match(text.strip()) or _LISTED.match(text.strip())
     names = [text.strip() if listed is None else listed["name"].strip()]
-    without_driver = _DRIVER.sub(" ", names[0]).strip()
-    if without_driver != names[0]:
+    if (amount := _MEBIBYTES.search(names[0])) is not None:
+        bare = names[0][: amount.start()]
+        names = [f"{bare} {-(-int(amount['amount']) // _MEBIBYTES_OF_GB)} GB", bare]
+    without_driver = _DRIVER.sub(" ", names[-1]).strip()
+    if without_driver != names[-1]:
         names.append(without_driver)
     if _APPLE_CHIP.search(text):
-        names.append(MAC.sub(" ", text).strip())
+        names.append(MAC.sub(" ", _BOTH_CORES.sub(r"\1core", text)).strip())
     if _PROCESSOR.search(text) and _FORM.search(text):
         names.append(" ".join(_FORM.sub(" ", names[-1]).split()))
     chip = " ".join(AROUND.sub(" ", names[-1]).split())

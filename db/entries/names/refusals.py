@@ -8,6 +8,7 @@ any other is that of a family, and of each name that begins with its words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,9 +39,12 @@ WHY: Mapping[str, str] = {
     "tiny": "it has fewer than 100 million parameters, and no model so small was measured",
     "unread": "no source of this catalog states its whole shape; `fitgraph catalog import` reads it from its repository",
     "no-recipe": "no recipe of its sizes is recorded",
+    "share": "it is a share of an accelerator, and none was measured; name the accelerator",
     "unconfirmed": "its maker has published no figures of it",
 }
 _ANYWHERE = "..."
+#: An instance of an accelerator in several parts, and a profile of a virtual one, as "A10-8Q".
+_SHARE = re.compile(r"\bmig\b|\b\dg\.\d+gb\b|\w-\d{1,3}[abcq]$", re.I)
 #: First words so short say too little of a repository.
 _SHORTEST = 4
 
@@ -61,6 +65,8 @@ class Refusal:
 
 def refusal(file: Path, kind: str, text: str) -> Refusal | None:
     """The refusal of the repository or family that ``text`` names, or of the repository whose name begins with it."""
+    if kind == "gpu" and _SHARE.search(text):
+        return Refusal(shortened(text), "share")
     known = _read(file, kind)
     if (repository := known.repositories.get(plain(text))) is not None:
         return repository

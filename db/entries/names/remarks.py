@@ -21,12 +21,14 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "modded": "魔改|改版",
         "gb": "гб|ギガ|기가|gigs?",
         "nvidia": "英伟达",
+        "cpu": "(?:no|without|ohne|keine?) (?:gpu|grafikkarte)|cpu[- ]only|(?:only|nur) (?:an? )?cpu",
         "apple": "苹果",
         "ascend": "(?:华为)?昇腾",
         "": "grafikkarten?|cartes? graphiques?|tarjetas? (?:gráficas?|graficas?|de v[ií]deo)|sched[ae] (?:video|grafic[ae])"
         "|placas? (?:de v[ií]deo|gráficas?)|видеокарт\\w*|显卡|独显|显存|グラボ|グラフィックボード|그래픽\\s?카드"
         "|(?:grafik)?speicher|mémoire|memoria|memória|vidéo|cards?|kart(?:en?)|cartes?|tarjetas?|placas?"
-        "|mit|avec|con|com|de|da|del|di|je|with|of|one|an?|eine?[mnr]?|une?|uno|una|uma?|один|одна|und|et|and|my|mine|meine?|mon|ma|mi|used|gebrauchte?|occasion|usad[ao]s?|the|each"
+        "|mit|avec|con|com|de|da|del|di|je|with|of|one|an?|eine?[mnr]?|une?|uno|una|uma?|один|одна|und|et|and|my|mine|meine?|mon|ma|mi"
+        "|used|refurb(?:ished)?|(?:second|2nd)[- ]hand|gebrauchte?|occasion|usad[ao]s?|the|each"
         "|nv-?link(?:ed)?|sli|e-?gpu|oculink|thunderbolt(?: [345])?|usb4|water-?cooled|watercooling|undervolted|overclocked|oc|ecc"
         "|20[12]\\d|early|mid|late|old|alte[rns]?|vieux|viejo|(?:mini[- ]?)?pc|computer|rechner|ordinateur|server|workstation pc"
         "|(?:lunar|meteor|arrow|raptor|alder) lake|(?:strix|hawk|phoenix) point|zen ?[2-5]"
@@ -46,6 +48,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "|cuantizad[oa]|quantizzat[oa]|quantizad[oa]"
         "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|de|di|do|da|von"
         "|gguf file|full|big|arm"
+        "|bedrock|cerebras|deepinfra|fireworks|groq|novita|openrouter|together(?:\\.?ai)?"
         "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
     },
 }
@@ -59,20 +62,23 @@ _SYSTEM = (
     rf"(?:system|host|main|pc)?[\s-]*(?:{_TYPE}(?:\s*e?cc)?(?:\s*ram)?|(?:system|host)\s*memory|s?ram|arbeitsspeicher"
     r"|mémoire vive|memoria ram|内存|メモリ|оперативк\w+|озу)"
 )
-#: Kind -> parts that a name does not state: memory of the computer, power, links; the engine, the length of the context,
-#: and what was done to a model without change of its shape.
+#: Kind -> parts that a name does not state: memory of the computer, power, links, a count's sign without its number; the
+#: engine, the effort of reasoning, the length of the context, and what was done to a model without change of its shape.
 _PARTS: Mapping[str, re.Pattern[str]] = {
     "gpu": re.compile(
         rf"(?<![^\W_]){_AMOUNT}\s*(?:of\s+|de\s+|di\s+)?{_SYSTEM}(?![^\W_])|(?<![^\W_]){_SYSTEM}[\s:]*{_AMOUNT}"
         rf"|[+,/&]\s*{_AMOUNT}\s*$|\(?(?<![^\W_]){_AMOUNT}\s*(?:in )?(?:total|insgesamt|combined)\)?"
         rf"|@?\s*(?<![^\W_])\d{{2,3}}\s*w(?:atts?|att)?(?![^\W_])"
-        r"|(?<![^\W_])pcie?\s*\d?(?:\.0)?\s*x\d{1,2}(?![^\W_])",
+        r"|(?<![^\W_])pcie?\s*\d?(?:\.0)?\s*x\d{1,2}(?![^\W_])"
+        r"|(?<=\d)\s?[x×]$",
         re.I,
     ),
     "model": re.compile(
         r"(?<![^\W_])(?:on|in|with|using|via|mit|unter|im|avec|con|com)\s+(?:an?\s+)?(?:vllm|ollama|llama[ .-]?cpp|lm[ -]?studio"
         r"|sglang|tensorrt(?:-llm)?|exllama(?:v[23])?|koboldcpp|transformers|tgi|aphrodite|ktransformers)(?![^\W_])"
         r"|(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
+        r"|(?<![^\W_])(?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*$"
+        rf"|(?<![^\W_]){_AMOUNT}"
         r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
         r"|(?<![^\W_])(?:context|ctx|kontext|contexte|contexto|上下文)\s*(?:of|size|length|=|:)?\s*\d+k?(?![^\W_])",
         re.I,
@@ -80,6 +86,8 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
 }
 #: Memory of a chip that shares it with the processor is its own.
 _SYSTEM_WORD = re.compile(rf"(?P<amount>{_AMOUNT})\s*{_SYSTEM}(?![^\W_])", re.I)
+#: Several parts of a name in parentheses, as in "Mac mini (2023, M2 Pro, 32GB)", or the end of them.
+_ENCLOSED = re.compile(r"\((?P<inner>[^()]*[^\W_]{2}[^()]*)\)")
 _EDGES = "+,;/&@|- "
 #: Letters and digits of writing that has gaps between words.
 _SPACED = "0-9a-zà-ɏа-яё가-힣"
@@ -110,6 +118,7 @@ def _without_words(kind: str, text: str) -> str:
     bare = _SCRIPTS.sub(" ", text)
     if kind == "gpu":
         bare = _COUNTED.sub(r"\1x ", bare)
+        bare = _ENCLOSED.sub(r" \g<inner> ", bare)
     for pattern, standing in _PATTERNS[kind]:
         bare = pattern.sub(standing, bare)
     return " ".join(bare.split()).strip(_EDGES)

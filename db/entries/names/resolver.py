@@ -115,12 +115,19 @@ class Resolver:
         except UnknownNameError as error:
             if error.reason is not None and not (kind == "gpu" and WHY["configurations"] in error.reason):
                 raise
+            why = error
             for bare, parts in without_remarks(kind, text):
-                meaning = self._bare(kind, text, bare)
+                try:
+                    meaning = self._bare(kind, text, bare)
+                except AmbiguousNameError:
+                    raise
+                except UnknownNameError as refused:
+                    why = refused
+                    continue
                 shares = meaning is not None and self._shares(kind, meaning)
                 if meaning is not None and not (parts and shares):
                     return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
-            raise
+            raise why from None
 
     def _shares(self, kind: str, meaning: Meaning) -> bool:
         """Whether the accelerator is one with a stated amount of memory that it shares with the processor."""

@@ -53,6 +53,13 @@ def corrections(word: str, vocabulary: Iterable[str]) -> list[str]:
     return sorted(near[min(near)]) if near else []
 
 
+def is_akin(asked: list[str], known: list[str]) -> bool:
+    """Whether one name has the first word of the other, or a misspelling of it."""
+    return bool(asked and known) and any(
+        first in others or corrections(first, others) for first, others in ((asked[0], known), (known[0], asked))
+    )
+
+
 def _may_be(word: str, known: str) -> bool:
     """Whether short words may be one: of three letters none is changed, for another name is as near."""
     if min(len(known), len(word)) > _SHORTEST:

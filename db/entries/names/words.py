@@ -24,12 +24,14 @@ _GPU_WORD = re.compile(
     rf"{_START}(?P<memory>\d+(?:\.\d+)?)[\s-]*(?:gib|gb|gio|go|g)(?![^\W_])"
     rf"|{_START}(?P<cores>\d+)[\s-]*(?:(?:gpu[\s-]*)?cores?|c)(?![^\W_])"
     rf"|{_START}\d+x(?=\s*(?:lp)?ddr)"  # channels of memory
+    r"|(?<![^\W_])(?:imac|mac(?:book(?:pro|air)|mini|pro)?)\d+,\d+"  # Apple's identifier of a model
     rf"|(?P<type>(?:hbm|gddr|lpddr|ddr)\d[a-z]*)"
     rf"|{_LETTERED}|{_NUMBER}|{_LETTERS}"
 )
 _MODEL_WORD = re.compile(
     rf"{_START}[ae]?{_NUMBER}[bmtk](?![^\W_])|{_START}\d+x\d+(?:\.\d+)?b(?![^\W_])|{_LETTERED}|{_NUMBER}|{_LETTERS}|\+"
 )
+_SIZE = re.compile(rf"(?:[ae]|\d+x)?{_NUMBER}[bmt]")
 #: The "v" of a version, as in "v3.2", says nothing; one after a version, as in "4.5V", stands for vision.
 _VERSION = re.compile(r"(?<![^\W_])v(?=\d)")
 #: A version with a low line, as in "v1_5"; a GGUF type, as "q4_0", has one too.
@@ -37,6 +39,8 @@ _LOW_LINE = re.compile(r"(?<=\d)(?<!q\d)_(?=\d+(?![^\W_]))")
 _TAG_QUANT = re.compile(r"-(?:q\d\w*|fp16|bf16)$")
 #: "ds v3", "dsr1": short for DeepSeek.
 _DEEPSEEK = re.compile(r"(?<![^\W_])ds(?=[\s_-]?[vr]\d)")
+#: "L3.3 70B": short for Llama.
+_LLAMA = re.compile(r"(?<![^\W_])l(?=3\.[123](?![\d.]))")
 #: "8*7b": experts and their size.
 _TIMES = re.compile(r"(?<=\d)\s?[*×]\s?(?=\d+(?:\.\d+)?b(?![^\W_]))")
 #: "M3U": short for Ultra.
@@ -85,7 +89,7 @@ def _words(kind: str, text: str) -> tuple[str, ...]:
     if kind in ("gpu", "computer"):
         tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(_ULTRA.sub(r"\1 ultra", folded))]
     else:
-        named = _DEEPSEEK.sub("deepseek ", _LOW_LINE.sub(".", folded))
+        named = _LLAMA.sub("llama ", _DEEPSEEK.sub("deepseek ", _LOW_LINE.sub(".", folded)))
         spelled = _VERSION.sub("", _VISION.sub("vision", _TIMES.sub("x", named)))
         tokens = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(spelled)]
     synonyms = _SYNONYMS.get(kind, {})
@@ -125,6 +129,15 @@ def is_quantity(word: str) -> bool:
     return word[0].isdigit() and word.endswith(("gb", "core"))
 
 
+def named_but_for_size(names: Mapping[str, list[str]], asked: list[str]) -> tuple[str, ...]:
+    """The one of several models of whose name a text leaves out the size alone ("70b", "a3b", "8x7b"), where it leaves out
+    letters of each other one's name."""
+    lacking = {slug: {*known} - {*asked} - NOISE["model"] for slug, known in names.items()}
+    sized = tuple(slug for slug, rest in lacking.items() if all(map(_SIZE.fullmatch, rest)))
+    others = (rest for slug, rest in lacking.items() if slug not in sized)
+    return sized if len(sized) == 1 and all(any(map(str.isalpha, rest)) for rest in others) else ()
+
+
 def own_names(kind: str, entry: Entry) -> list[str]:
     """Names that belong to an entity without question: its slug, display name, repository, tag and file type."""
     names = [entry["slug"], entry["name"]]
@@ -154,5 +167,7 @@ def beside(kind: str, entry: Entry) -> frozenset[str]:
             facts.append(f"{entry['memory_gb']:g} GB")
         if entry.get("kind") in ("consumer", "workstation"):
             facts.append(f"desktop {entry['kind']}")
+        if entry.get("kind") in ("integrated", "soc"):
+            facts.append("laptop")
         return frozenset(words(kind, " ".join(facts)))
     return frozenset(words(kind, str(entry["maker"]))) if kind == "computer" else frozenset()

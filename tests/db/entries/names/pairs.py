@@ -6,6 +6,19 @@ the name is not estimated.
 """
 
 PAIRS = """
+llama 3.3 | HP Omen 16 (RTX 4070, 32GB RAM) | ~llama-3.3-70b | ~rtx-4070-laptop
+l3.3 70b | Radeon RX7900XTX Merc 310 | llama-3.3-70b | ~rx-7900-xtx
+wizard 8x22b | Instinct MI50/MI60 | ~mixtral-8x22b | ?
+r1-1776:70b | rtx 4090x | ~deepseek-r1-distill-llama-70b | ~rtx-4090
+Grok 2 | 2x Mac15,14 512GB | grok-2 | ~apple-m3-ultra-80c-512gb*2
+gpt-oss 120b high | Mac15,9 | ~gpt-oss-120b | ~apple-m3-max-40c-128gb
+C:\\models\\gemma-3-27b-it-Q4_K_M.gguf | NVIDIA GeForce RTX 3090, 24576 MiB | gemma-3-27b+q4-k-m | rtx-3090
+models--Qwen--Qwen3-8B | GTX 1060, 3072 MiB | qwen3-8b | gtx-1060-3-gb
+unsloth/Qwen3-235B-A22B-Instruct-2507-GGUF/UD-Q3_K_XL | A100-SXM4-40GB MIG 2g.10gb | qwen3-235b-a22b-instruct-2507+ud-q3-k-xl | !
+Llama 3.3 70b Q4_K_M 40gb | NVIDIA A10-24Q | ~llama-3.3-70b+q4-k-m | !
+general.name = Qwen3 8B | m3 max 16/40 128gb | qwen3-8b | apple-m3-max-40c-128gb
+devstral | Apple M2 Ultra 24-Core CPU 60-Core GPU 192GB | ? | apple-m2-ultra-60c-192gb
+deepseek r1 8b | Surface Laptop 7 X Elite | ? | ~snapdragon-x-elite
 codestral | 01:00.0 VGA compatible controller: NVIDIA Corporation AD102 [GeForce RTX 4090] (rev a1) | codestral-22b | rtx-4090
 deepseek-r1:32b | Chipset Model: Apple M2 Pro | deepseek-r1-distill-qwen-32b | ~apple-m2-pro-19c-32gb
 deepseek-ai/DeepSeek-R1-Distill-Qwen-14B | 3060 12 go | deepseek-r1-distill-qwen-14b | rtx-3060-12-gb
