@@ -113,19 +113,17 @@ class Resolver:
         try:
             return self._meaning_of(kind, text, list(self._readings(kind, text)))
         except UnknownNameError as error:
-            if error.reason is not None and not (kind == "gpu" and WHY["configurations"] in error.reason):
-                raise
             why = error
+            if why.reason is not None and not (kind == "gpu" and WHY["configurations"] in why.reason):
+                raise
             for bare, parts in without_remarks(kind, text):
                 try:
                     meaning = self._bare(kind, text, bare)
-                except AmbiguousNameError:
-                    raise
                 except UnknownNameError as refused:
-                    why = refused
-                    continue
-                shares = meaning is not None and self._shares(kind, meaning)
-                if meaning is not None and not (parts and shares):
+                    why, meaning = refused, None
+                    if isinstance(refused, AmbiguousNameError):
+                        raise
+                if meaning is not None and not (parts and self._shares(kind, meaning)):
                     return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
             raise why from None
 
@@ -374,7 +372,8 @@ class Resolver:
     def _completed(self, text: str, meaning: Meaning, reading: Reading) -> Meaning:
         """The meaning of a part of ``text`` with what the rest states."""
         notes, unknown = meaning.notes, reading.unknown_quant
-        line = derivatives_by_key(self._root / "derivatives").get(plain(text)) if unknown and " " not in text else None
+        is_file = " " not in text and bool(unknown or reading.quant)
+        line = derivatives_by_key(self._root / "derivatives").get(plain(text)) if is_file else None
         if line is not None and line.base == meaning.slug and line.quant:
             return replace(meaning, quant=line.quant)
         level = self._quants.of_level(unknown) if unknown else ()

@@ -48,7 +48,7 @@ _ULTRA = re.compile(r"(?<![^\W_])(m\d)u(?![^\W_])")
 _VISION = re.compile(r"(?<=\d)v(?![^\W_])")
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
-    "model": {"plus": "+"},
+    "model": {"plus": "+", "think": "thinking"},
 }
 #: Words of product lines that a model number makes needless: "4090" is the RTX 4090.
 LINES = frozenset({"rtx", "gtx", "rx"})
