@@ -81,7 +81,7 @@ def print_line(line: str | dict[str, Any]) -> None:
 
 
 def _shown(outcome: Outcome) -> str:
-    place = outcome.snapshot.repository or outcome.snapshot.source
+    place = "".join(c if c.isprintable() else "?" for c in outcome.snapshot.repository or outcome.snapshot.source)
     reason = outcome.reason or "; ".join(map(change_shown, outcome.changes)) or outcome.slug or ""
     return f"{outcome.kind:10} {place:50} {_shortened(reason)}"
 

@@ -19,7 +19,10 @@ _GOOD_STATES = frozenset({RunState.PUBLISHED})
 
 
 def check_command(root: Path | None) -> int:
-    """Print every fault of the catalog files. Returns 0 when there is none, else 1."""
+    """Print every fault of the catalog files. Returns 0 when there is none, 1 for some, and 3 where there is no folder."""
+    if root is not None and not root.is_dir():
+        print(f"fitgraph: {str(root)!r} is no folder of catalog files", file=sys.stderr)
+        return NO_ANSWER
     faults = check_catalog(root)
     for fault in faults:
         print(f"{fault.file}: {fault.entry}: {fault.field}: {fault.message}")

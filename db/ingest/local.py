@@ -12,7 +12,7 @@ from db.imports.gguf.header import MAX_HEADER_BYTES as MAX_GGUF_BYTES
 from db.imports.gguf.header import parse_gguf
 from db.imports.gguf.split import joined, names_of_parts
 from db.imports.hub.config import MAX_CONFIG_BYTES, config_of_text
-from db.ingest.snapshots import Card, CheckpointCount, Snapshot, SourceError
+from db.ingest.snapshots import Card, CheckpointCount, Snapshot, SourceError, UnreachedError
 
 _CONFIG, _INDEX = "config.json", "model.safetensors.index.json"
 #: Bytes of an element by the type that a configuration states for its checkpoint.
@@ -97,4 +97,4 @@ def _start(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             return file.read(limit + 1)
     except OSError as error:
-        raise SourceError(f"cannot read {path.name}: {error.strerror}") from None
+        raise UnreachedError(f"cannot read {path}: {error.strerror}") from None

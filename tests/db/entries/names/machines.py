@@ -54,7 +54,7 @@ Huawei Ascend 910C | ascend-910c
 Atlas 300I Duo | atlas-300i-duo-96gb
 MI25 | instinct-mi25
 MI50 32GB | instinct-mi50-32-gb
-MI60 | ~instinct-mi60-32-gb
+MI60 | instinct-mi60-32-gb
 MI100 | instinct-mi100-32-gb
 MI210 | instinct-mi210-64-gb
 MI250X | instinct-mi250x-128-gb
@@ -189,7 +189,7 @@ BM.GPU.H100.8 | ~h100-sxm5-80-gb*8
 BM.GPU.MI300X.8 | ~instinct-mi300x-192-gb*8
 CMP 90HX | ?
 P106-100 | p106-100
-RTX 4090 48GB | rtx-4090-48-gb-modded
+RTX 4090 48GB | ~rtx-4090-48-gb-modded
 RTX 5070 Ti 16 | ~rtx-5070-ti
 RTX 5060ti 16gb | rtx-5060-ti-16-gb
 rx 9070xt | rx-9070-xt

@@ -105,8 +105,8 @@ nemotron nano 9b | Intel(R) Arc(TM) A770 Graphics | nemotron-nano-9b-v2 | ~arc-a
 command r+ | w7900 | command-r-plus-08-2024 | ~radeon-pro-w7900
 command-r | rxt 4090 | ~command-r-v01 | ~rtx-4090
 yi 34b | 3090 24gb | yi-34b | rtx-3090
-solar | 3090 48gb | ? | ?
-dbrx | 4090 48gb | dbrx-132b | rtx-4090-48-gb-modded
+solar | 3090 48gb | ~solar-10.7b | ?
+dbrx | 4090 48gb | dbrx-132b | ~rtx-4090-48-gb-modded
 smollm2 1.7b | rtx 4091 | smollm2-1.7b | ?
 SmolLM3 | 4090 super | ~smollm3-3b | ?
 hunyuan a13b | rx 570 | hunyuan-a13b | ~rx-570-8-gb
@@ -373,12 +373,12 @@ dolphin-mixtral:8x7b | tesla m40 24gb | ~mixtral-8x7b | tesla-m40-24-gb
 openhermes 2.5 | gtx 970 | ? | gtx-970
 zephyr 7b beta | rx 480 | ~mistral-7b-v0.1 | rx-480-8-gb
 mythomax 13b | rtx 3060 | ~llama-2-13b | ~rtx-3060-12-gb
-llama 3.3 70b euryale | 3x p40 | ? | tesla-p40*3
+llama 3.3 70b euryale | 3x p40 | ~llama-3.3-70b | tesla-p40*3
 cydonia 24b | 7600 xt | ~mistral-small-3-24b | rx-7600-xt
 magnum v4 72b | 2xa6000 | ~qwen2.5-72b | rtx-a6000*2
 midnight miqu 70b | mi100 x2 | ~llama-2-70b | instinct-mi100-32-gb*2
 josiefied qwen3 8b | arc a750 | ~qwen3-8b | arc-a750-8-gb
-huihui-ai/Huihui-Qwen3-30B-A3B-Instruct-2507-abliterated | mi60 | ~qwen3-30b-a3b-instruct-2507 | ~instinct-mi60-32-gb
+huihui-ai/Huihui-Qwen3-30B-A3B-Instruct-2507-abliterated | mi60 | ~qwen3-30b-a3b-instruct-2507 | instinct-mi60-32-gb
 deepcoder 14b | rx 6800 | ~qwen2.5-14b | rx-6800
 openthinker 32b | rtx 5000 ada laptop | ~qwen2.5-32b | rtx-5000-ada-laptop
 qwq 32b awq | 4090d | qwq-32b+awq-int4 | rtx-4090-d

@@ -174,7 +174,7 @@ gemma4 | ?
 codestral 7b | ?
 chatglm3 6b | !
 baichuan 2 13b | !
-grok 2 | !
+grok 2 | grok-2
 turboderp/Llama-3.3-70B-exl3 | llama-3.3-70b+exl3-4bpw
 RedHatAI/Llama-3.3-70B-Instruct-quantized.w4a16 | llama-3.3-70b+gptq-int4
 mlx-community/gpt-oss-120b-MXFP4-Q8 | gpt-oss-120b+mlx-mxfp4

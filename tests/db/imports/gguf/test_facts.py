@@ -28,7 +28,8 @@ from tests.support.gguf_files.shapes import converted_to, header_of, metadata, t
 
 #: Classes whose tensors' names in a file no source here tells.
 UNNAMED = {
-    "Apertus1p5ForConditionalGeneration", "DeepseekV41ForCausalLM", "InklingForConditionalGeneration", "Xing4_0ForCausalLM",
+    "Apertus1p5ForConditionalGeneration", "DeepseekV41ForCausalLM", "Grok1ForCausalLM", "InklingForConditionalGeneration",
+    "Xing4_0ForCausalLM",
 }  # fmt: skip
 LOADED = {
     name: list(entries)

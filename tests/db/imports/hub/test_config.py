@@ -63,6 +63,7 @@ def config_of(entry: dict[str, Any]) -> dict[str, Any]:
             "moe_intermediate_size": moe["moe_intermediate_size"],
             "n_shared_experts": moe["n_shared_experts"],
             "first_k_dense_replace": moe["first_k_dense"],
+            "residual_moe": moe.get("dense_parallel"),
         }
         if moe["n_shared_experts"]:
             config["shared_expert_intermediate_size"] = moe["shared_intermediate_size"]
