@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -15,16 +18,31 @@ DIRECTORY = "capability"
 
 
 def model_traits(catalog: Catalog, root: Path | None = None) -> dict[str, ModelTraits]:
-    """Size, date and post-training of every model; an undated one has the date of its family's newest."""
+    """Size, date and post-training of every model.
+
+    An undated one has the date of its family's newest, and one whose post-training is not listed thinks as the model of its
+    family does that is nearest in date.
+    """
     training = {entry["slug"]: entry for entry in judgement_entries(root, "post-training")}
     newest: dict[str, float] = {}
     for entry in catalog.models.values():
         if entry["release_date"]:
             newest[entry["family"]] = max(newest.get(entry["family"], 0.0), year_of(entry["release_date"]))
-    return {
+    traits = {
         slug: traits_of(entry, training.get(slug, {}), newest.get(entry["family"], REFERENCE_YEAR))
         for slug, entry in catalog.models.items()
     }
+    listed: dict[str, list[ModelTraits]] = defaultdict(list)
+    for slug, model in traits.items():
+        if slug in training and not model.base:
+            listed[model.family].append(model)
+    return {slug: model if slug in training else _like(model, listed[model.family]) for slug, model in traits.items()}
+
+
+def _like(model: ModelTraits, relatives: Sequence[ModelTraits]) -> ModelTraits:
+    """``model`` with the thinking of the relative that is nearest in date; as it is where there is none."""
+    nearest = min(relatives, key=lambda relative: abs(relative.released - model.released), default=model)
+    return replace(model, thinking=nearest.thinking)
 
 
 def traits_of(entry: Entry, training: Entry, undated: float = REFERENCE_YEAR) -> ModelTraits:
