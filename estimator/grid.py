@@ -282,7 +282,8 @@ def _recommended(
     if native.any():
         eligible = eligible & ~rewritten(eligible, native[None, :, None], lost[None, :, None], axis=1)
     unpaged, custom = _of_choices(choices)
-    charges = drawbacks(status == verdict.FITS_TIGHTLY, status == verdict.FITS_WITH_OFFLOAD, unpaged[:, :, None])
+    tight, offloaded = (status == kind for kind in (verdict.FITS_TIGHTLY, verdict.FITS_WITH_OFFLOAD))
+    charges = drawbacks(tight, offloaded, unpaged[:, :, None], model.is_moe)
     return best_quants(rating - charges, eligible, custom)
 
 

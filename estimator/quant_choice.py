@@ -47,11 +47,13 @@ NOTICEABLY_FASTER = 1.15
 ALIKE_POINTS = 0.3
 #: Cost of a memory filled to the last twentieth: one more program, or a longer prompt, and the model does not run.
 TIGHT_POINTS = 2.0
-#: Cost of weights in host memory: other programs lack it, and their work slows the answers.
-OFFLOAD_POINTS = 1.0
+#: Cost of experts in host memory: other programs lack it, and their work slows the answers; and of layers of a dense model,
+#: which every token of prompt and answer passes.
+OFFLOAD_POINTS, DENSE_OFFLOAD_POINTS = 1.0, 5.0
 #: Cost of an engine without paged memory where people are served: each holds the longest context, and nothing is shared;
-#: and what each doubling of the people adds, as the prompt of one stops the answers of all others.
-UNPAGED_POINTS, UNPAGED_POINTS_PER_DOUBLING = 4.0, 1.0
+#: and what each doubling of the people adds, as the prompt of one stops the answers of all others. A server of several
+#: accelerators is there for as many people at least.
+UNPAGED_POINTS, UNPAGED_POINTS_PER_DOUBLING = 4.0, 2.0
 #: Formats of such engines.
 _UNPAGED = (*GGUF_FORMATS, QuantFormat.MLX, QuantFormat.EXL2, QuantFormat.EXL3)
 #: Year from which accelerators of data centres are there to serve; older ones are bought used, for one user.
@@ -82,8 +84,10 @@ def broken(loss_points: Floats) -> Floats:
     return np.maximum(loss_points - BROKEN_POINTS, 0.0)
 
 
-def unpaged_points(quants: Sequence[Quant], devices: Sequence[Accelerator], users: int = 1) -> NDArray[np.float64]:
-    """Charge for engines without paged memory on devices that serve people, points, (devices, quants)."""
+def unpaged_points(
+    quants: Sequence[Quant], devices: Sequence[Accelerator], users: int = 1, count: int = 1
+) -> NDArray[np.float64]:
+    """Charge for engines without paged memory on ``count`` devices that serve people, points, (devices, quants)."""
     serves = [
         users > 1 or (device.kind == "datacenter" and (device.generation_year or 0) >= _SERVES_FROM)
         for device in devices
@@ -91,13 +95,13 @@ def unpaged_points(quants: Sequence[Quant], devices: Sequence[Accelerator], user
     # MLX runs plain checkpoints, too, and no engine with paged memory runs on Apple's chips.
     formats = [quant.format in _UNPAGED for quant in quants]
     unpaged = np.logical_or.outer([device.vendor == "apple" for device in devices], formats)
-    points = UNPAGED_POINTS + UNPAGED_POINTS_PER_DOUBLING * np.log2(users)
+    points = UNPAGED_POINTS + UNPAGED_POINTS_PER_DOUBLING * np.log2(max(users, count))
     return np.asarray(points * (np.array(serves)[:, None] & unpaged))
 
 
-def drawbacks(tight: Floats, offloaded: Floats, unpaged: Floats) -> Floats:
+def drawbacks(tight: Floats, offloaded: Floats, unpaged: Floats, is_mixture: Floats) -> Floats:
     """Charge for a full memory, for weights in host memory and for an engine that does not page (``unpaged``), points."""
-    return TIGHT_POINTS * tight + OFFLOAD_POINTS * offloaded + unpaged
+    return TIGHT_POINTS * tight + np.where(is_mixture, OFFLOAD_POINTS, DENSE_OFFLOAD_POINTS) * offloaded + unpaged
 
 
 def charged(worth: Floats, seconds: Floats, comfortable_s: Floats, mode: OperatingMode) -> NDArray[np.float64]:

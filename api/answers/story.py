@@ -168,8 +168,9 @@ class PlanAnswers:
         """Loss and the charges for time and drawbacks, in points less than 0, by which a mode chooses quantizations."""
         use = self.facts.workload or FREE_USE
         seconds = self.facts.answer_seconds(use)
-        worth = -self.loss.points - broken(self.loss.points) - drawback_points(self.facts.request, self.facts.estimate)
-        return float(charged(worth, seconds, comfortable_seconds(use), mode))
+        lost, facts = self.loss.points, self.facts
+        drawback = drawback_points(facts.model, facts.request, facts.estimate)
+        return float(charged(-lost - broken(lost) - drawback, seconds, comfortable_seconds(use), mode))
 
 
 class Answers(PlanAnswers):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -99,27 +100,31 @@ def standing(
     """Worth of ``estimate``, the answer to ``request``, in the better way to answer."""
     if estimate.status not in RUNNING or estimate.decode is None:
         return DOES_NOT_RUN
-    return _standing(use, _worth(use, model, traits, [request]), 0, request, estimate)
+    return _standing(use, model, _worth(use, model, traits, [request]), 0, request, estimate)
 
 
-def drawback_points(request: EstimateRequest, estimate: Estimate) -> float:
+def drawback_points(model: ModelArchitecture, request: EstimateRequest, estimate: Estimate) -> float:
     """Charges of a setup that do not follow from time and loss."""
     return float(
         drawbacks(
             estimate.status is Status.FITS_TIGHTLY,
             estimate.status is Status.FITS_WITH_OFFLOAD,
-            unpaged_points([request.quant], [request.accelerator]).item(),
+            unpaged_points([request.quant], [request.accelerator], count=request.gpu_count).item(),
+            model.is_moe,
         )
     )
 
 
-def _standing(use: Workload, table: WorthTable, q: int, request: EstimateRequest, estimate: Estimate) -> Standing:
+def _standing(
+    use: Workload, model: ModelArchitecture, table: WorthTable, q: int, request: EstimateRequest, estimate: Estimate
+) -> Standing:
     """That of an estimate of a model that runs; ``table`` has its quantization at ``q``."""
     decode, ttft = estimate.decode.value if estimate.decode else 0.0, _wait_ms(use, estimate)
+    drawback = drawback_points(model, request, estimate)
     ways = []
     for way in map(int, np.flatnonzero(np.isfinite(table.value[0, :, q]))):
         seconds = answer_seconds(ttft, decode, written_tokens(use, float(table.thinking[0, way])))
-        low = table.low[0, way, q] - broken(table.loss_high[0, way, q]) - drawback_points(request, estimate)
+        low = table.low[0, way, q] - broken(table.loss_high[0, way, q]) - drawback
         rating = float(charged(low, seconds, comfortable_seconds(use), OperatingMode.BALANCED))
         usable = bool(is_usable(use, ttft, decode, seconds))
         ways.append(Standing(True, usable, float(table.value[0, way, q]), rating))
@@ -147,13 +152,13 @@ def best_of(
         decode_tok_s=np.array([[estimate.decode.value if estimate.decode else 0.0 for estimate in estimates]]),
         ttft_ms=np.array([[_wait_ms(use, estimate) for estimate in estimates]]),
         bits_per_weight=_bits(model, requests),
-        drawback_points=np.array([list(map(drawback_points, requests, estimates))]),
+        drawback_points=np.array([list(map(partial(drawback_points, model), requests, estimates))]),
     )
     setups = usable_setups(table, pace, use, OperatingMode.BALANCED)
     custom = np.array([customary(request.quant) for request in requests])
     chosen = [int(setups.quant[n]) for n in setups.best(np.zeros(1), custom)]
     tried = [
-        Tried(requests[q], estimates[q], _standing(use, table, q, requests[q], estimates[q]))
+        Tried(requests[q], estimates[q], _standing(use, model, table, q, requests[q], estimates[q]))
         for q in chosen or range(len(answers))
     ]
     return max(tried, key=lambda answer: answer.standing.rating_points)

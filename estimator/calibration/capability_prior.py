@@ -48,6 +48,11 @@ class ModelTraits:
     #: No fit reads it, so that it is no part of the hash of what the fits read.
     thinking_length: float = field(default=1.0, repr=False)
 
+    @property
+    def is_mixture(self) -> bool:
+        """Whether a token reads some experts of many."""
+        return self.active_b < self.total_b
+
 
 def shared_terms(model: ModelTraits) -> tuple[float, ...]:
     """Values of ``SHARED_TERMS``."""

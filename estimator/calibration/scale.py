@@ -25,11 +25,13 @@ KIND_OF_WORKLOAD: Mapping[WorkloadKind, str] = {
 MEAN_SLOPE = 0.75
 #: Points of the scale for a trait of 0, and for one unit of it, which moves the log odds of a score by 0.75 on average.
 CENTRE_POINTS, POINTS_PER_UNIT = 54.0, 9.0
-#: Share of the score above chance that is left after D nats is exp(-k D). 0.44: 61 points of multiple choice and short
-#: answers. 1.1: AIME and LiveCodeBench of two models, whose long outputs multiply errors. The kinds between the two are
-#: assumptions.
+#: Share of the score above chance that is left after D nats is exp(-k D). This k: 61 points of multiple choice and short
+#: answers.
+SHORT_ANSWER_RETENTION = 0.44
+#: The same by kind. 1.1: AIME and LiveCodeBench of two models, whose long outputs multiply errors. The kinds between it and
+#: short answers are assumptions: a reply of a conversation is a page of text.
 RETENTION_PER_NAT: Mapping[str, float] = {
-    "general": 0.44, "coding": 0.9, "agentic": 1.1, "reasoning": 1.1, "long_context": 0.8,
+    "general": 0.7, "coding": 0.9, "agentic": 1.1, "reasoning": 1.1, "long_context": 0.8,
 }  # fmt: skip
 
 #: Share of the work that a model is given and solves, above chance: people give it what it mostly manages. An assumption.

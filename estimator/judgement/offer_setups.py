@@ -196,7 +196,8 @@ class OfferJudge:
             drawback_points=drawbacks(
                 status == verdict.FITS_TIGHTLY,
                 status == verdict.FITS_WITH_OFFLOAD,
-                unpaged_points(self.quants, [device for device, _ in machines], self.streams),
+                unpaged_points(self.quants, [device for device, _ in machines], self.streams, count),
+                model.is_moe,
             ),
         )
         return _Laid(m, block, pace, at)

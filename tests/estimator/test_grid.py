@@ -123,7 +123,7 @@ def test_the_smallest_loss_that_time_allows_is_recommended(model: str) -> None:
                 if block.score[g, q, s] >= 50
                 and not (block.bits_per_weight[q] >= 8 and fastest >= 1.15 * block.decode_tok_s[g, q, s])
             ]  # fmt: skip
-            ratings = {q: _rating(block, g, q, s, use, thinking) for q in usable}
+            ratings = {q: _rating(block, g, q, s, use, thinking, traits.is_mixture) for q in usable}
             lossless = [q for q in ratings if not block.task_nats[q].min()]
             native = [q for q in lossless if q in natives]
             ratings = {q: ratings[q] for q in ratings if not native or q in native or q not in lossless}
@@ -144,7 +144,7 @@ def _natives(block: FitBlock, model: str) -> list[int]:
     return [q for q in trained if bits < 15 and distances[q] == min(distances.values())]
 
 
-def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload, thinking: float) -> float:
+def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload, thinking: float, is_mixture: bool) -> float:
     """Points of a quantization of a pairing, below zero: its loss, its drawbacks, and the time of an answer."""
     left = math.exp(-RETENTION_PER_NAT[KIND_OF_WORKLOAD[use.kind]] * block.task_nats[q, s])
     wait = float(block.ttft_ms[g, q, s]) or use.usable_ttft_ms
@@ -152,7 +152,7 @@ def _rating(block: FitBlock, g: int, q: int, s: int, use: Workload, thinking: fl
     doublings = math.log2(seconds / comfortable_seconds(use))
     charge = CHARGES[OperatingMode.BALANCED]
     status, plain = block.status[g, q, s], unpaged_points([QUANTS[q]], [GPUS[g]]).item()
-    work = drawbacks(status == FITS_TIGHTLY, status == verdict.FITS_WITH_OFFLOAD, plain)
+    work = drawbacks(status == FITS_TIGHTLY, status == verdict.FITS_WITH_OFFLOAD, plain, is_mixture)
     lost = float(points_lost(left))
     lost += max(lost - BROKEN_POINTS, 0.0)
     return -lost - work - doublings * (charge.beyond if doublings > 0 else charge.within)

@@ -29,7 +29,7 @@ from estimator.placement.hardware import choose_engine
 from estimator.placement.layer_sums import model_tables
 from estimator.quant_choice import CHARGES, drawbacks, unpaged_points
 from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.checkpoints import is_offered
+from estimator.structure.checkpoints import is_listed, is_offered
 from estimator.types import ENGINES, Engine, EstimatorError, OperatingMode, Quant, Workload
 from estimator.usability import BARELY_FACTOR, relaxed
 from estimator.whatif import mixed_blocks
@@ -124,8 +124,9 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Laid:
-    """One model laid out on the machine, arrays (quants,); ``known`` are those that run in weights that can be had."""
+    """One model laid out on the machine, arrays (quants,): those that run, and ``known``, those of them that can be had."""
 
+    runs: NDArray[np.bool_]
     known: NDArray[np.bool_]
     engine: NDArray[np.uint8]
     status: NDArray[np.uint8]
@@ -215,7 +216,12 @@ def best_quant(
     catalog: Catalog, calibration: Calibration, model: str, machine: Machine, workload: Workload
 ) -> str | None:
     """Slug of the quantization to take of one model on a machine; None where none comes near a usable speed."""
-    sides = [(model, slug) for slug, entry in catalog.quants.items() if specs.is_precomputed(entry)]
+    structure = specs.architecture(catalog.models[model])
+    sides = [
+        (model, slug)
+        for slug, entry in catalog.quants.items()
+        if specs.is_precomputed(entry) and is_offered(specs.quant(entry), structure)
+    ]
     best = preferred(catalog, calibration, Question(machine, workload, OperatingMode.BALANCED), sides)
     return None if best is None else best[1]
 
@@ -230,19 +236,20 @@ def rating_of(catalog: Catalog, calibration: Calibration, question: Question, si
 def _of_sides(
     catalog: Catalog, calibration: Calibration, question: Question, sides: Sequence[Side]
 ) -> tuple[tuple[Quant, ...], list[_Evaluated]]:
-    """The quantizations of the machine, and the models of ``sides`` laid out with those of the sides alone."""
+    """The quantizations of the machine, and the models of ``sides`` laid out with those of the sides alone.
+
+    Whoever names a quantization has it, whether or not anybody is known to publish it.
+    """
     quants = _quants(catalog, question.machine)
     candidates = _candidates(catalog, quants, question, {slug for slug, _ in sides})
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated = []
     for candidate in candidates:
         with suppress(EstimatorError):
-            laid = evaluate_model(candidate.entry)
-            is_side = [
-                (candidate.traits.slug, None) in sides or (candidate.traits.slug, quant.slug) in sides
-                for quant in quants
-            ]
-            evaluated.append(_Evaluated(candidate, replace(laid, known=laid.known & is_side)))
+            laid, slug = evaluate_model(candidate.entry), candidate.traits.slug
+            any_known = laid.known & ((slug, None) in sides)
+            named = laid.runs & [(slug, quant.slug) in sides for quant in quants]
+            evaluated.append(_Evaluated(candidate, replace(laid, known=any_known | named)))
     return quants, evaluated
 
 
@@ -282,6 +289,7 @@ def _evaluator(quants: tuple[Quant, ...], calibration: Calibration, question: Qu
         model = specs.architecture(entry)
         block = outline(model, machine.devices[:1], quants, (situation,), (machine.host,), calibration, overrides)
         return _Laid(
+            runs=block.available[0] & [is_listed(quant, model) for quant in quants],
             known=block.available[0] & [is_offered(quant, model) for quant in quants],
             engine=block.engine[0],
             status=block.status[0, :, 0],
@@ -302,6 +310,7 @@ def _on_mixed(
     """A model on accelerators that differ, where the split depends on every device."""
     machine, count = question.machine, len(quants)
     laid = _Laid(
+        runs=np.zeros(count, np.bool_),
         known=np.zeros(count, np.bool_),
         engine=np.zeros(count, np.uint8),
         status=np.full(count, verdict.DOES_NOT_FIT, np.uint8),
@@ -312,8 +321,10 @@ def _on_mixed(
     request = request_of(quants[0], machine.devices[0], machine.host)
     request = replace(request, batch=question.streams, expected_occupancy=True)
     for at, block in mixed_blocks(model, request, quants, machine.devices, calibration, question.workload):
-        offered = [is_offered(quants[place], model) for place in at]
-        laid.known[at], laid.engine[at] = block.available[0] & offered, block.engine[0]
+        available = block.available[0]
+        laid.runs[at] = available & [is_listed(quants[place], model) for place in at]
+        laid.known[at] = available & [is_offered(quants[place], model) for place in at]
+        laid.engine[at] = block.engine[0]
         laid.status[at] = block.status[0, :, 0]
         laid.decode_tok_s[at], laid.ttft_ms[at] = block.decode_tok_s[0, :, 0], block.ttft_ms[0, :, 0]
     return laid
@@ -325,9 +336,9 @@ def _judged(
     """All that is evaluated, judged together; ``before`` judges the first of them."""
     if not evaluated:
         return None
-    pace = _pace([model.laid for model in evaluated], quants, question)
     names = [str(model.candidate.entry["name"]) for model in evaluated]
     traits = [model.candidate.traits for model in evaluated]
+    pace = _pace([model.laid for model in evaluated], traits, quants, question)
     known = 0 if before is None else len(before.traits)
     table = worth_table(question.workload.kind, traits[known:], quants, pace.bits_per_weight[known:])
     if before is not None:
@@ -344,10 +355,10 @@ def _open(judged: Judged | None, others: Sequence[_Candidate], first: int) -> li
     return [other for other in others if other.most_rating >= least_rating or other.most_worth >= least_worth]
 
 
-def _pace(laid: Sequence[_Laid], quants: Sequence[Quant], question: Question) -> Pace:
+def _pace(laid: Sequence[_Laid], traits: Sequence[ModelTraits], quants: Sequence[Quant], question: Question) -> Pace:
     """Arrays (models, quants); setups that serve several users hold everything on the devices."""
     worst = verdict.FITS_TIGHTLY if question.streams > 1 else verdict.FITS_WITH_OFFLOAD
-    status = np.array([model.status for model in laid])
+    status, devices = np.array([model.status for model in laid]), question.machine.devices
     return Pace(
         runs=np.array([model.known for model in laid]) & (status <= worst),
         tight=status == verdict.FITS_TIGHTLY,
@@ -357,6 +368,7 @@ def _pace(laid: Sequence[_Laid], quants: Sequence[Quant], question: Question) ->
         drawback_points=drawbacks(
             status == verdict.FITS_TIGHTLY,
             status == verdict.FITS_WITH_OFFLOAD,
-            unpaged_points(quants, question.machine.devices, question.streams).min(axis=0),
+            unpaged_points(quants, devices, question.streams, len(devices)).min(axis=0),
+            np.array([[model.is_mixture] for model in traits]),
         ),
     )

@@ -114,6 +114,7 @@ class Paces:
                 self.known[place] = [is_offered(quant, architecture) for quant in quants]
                 limits[place] = architecture.context_tokens or UNKNOWN_CONTEXT_LIMIT
         self._context_limits = limits
+        self._mixtures = np.array([[model.is_mixture] for model in self.traits])
         self._tables: dict[int, WorthTable] = {}
         self._work: dict[int, list[_Stacked]] = {}
         self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
@@ -174,7 +175,9 @@ class Paces:
             later_ms = np.where(pace.decode_tok_s > 0, 1e3 / speeds - 1e3 / pace.decode_tok_s, 0.0)
         most = replace(
             pace, runs=holds, decode_tok_s=speeds, ttft_ms=np.where(pace.ttft_ms > 0, pace.ttft_ms + later_ms, 0.0),
-            drawback_points=drawbacks(tight, np.False_, unpaged_points(self.quants, [gpu.accelerator], users)),
+            drawback_points=drawbacks(
+                tight, np.False_, unpaged_points(self.quants, [gpu.accelerator], users), np.False_
+            ),
         )  # fmt: skip
         return replace(alone, pace=most, whole=holds)
 
@@ -284,6 +287,7 @@ class Paces:
                     status == verdict.FITS_TIGHTLY,
                     status == verdict.FITS_WITH_OFFLOAD,
                     unpaged_points(self.quants, devices, users),
+                    self._mixtures[models],
                 ),
             ),
             whole=runs & (status <= verdict.FITS_TIGHTLY),

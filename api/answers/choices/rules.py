@@ -98,6 +98,7 @@ def _judged(
 ) -> Iterator[tuple[Setups, NDArray[np.int64], Pace, Workload]]:
     """Setups of every machine and workload, and the chosen ones; ``unpaged`` (accelerators, quants)."""
     custom, recency = np.array([customary(quant) for quant in quants]), np.array([model.released for model in traits])
+    mixtures = np.array([[model.is_mixture] for model in traits])
     for s, workload in enumerate(workloads):
         table = worth_table(workload.kind, traits, quants, fits.bits)
         for g in range(fits.runs.shape[1]):
@@ -105,7 +106,7 @@ def _judged(
             tight, offloaded = (
                 fits.status[:, g, :, s] == status for status in (verdict.FITS_TIGHTLY, verdict.FITS_WITH_OFFLOAD)
             )
-            charges = drawbacks(tight, offloaded, unpaged[g])
+            charges = drawbacks(tight, offloaded, unpaged[g], mixtures)
             pace = Pace(fits.runs[:, g, :, s], tight, decode, wait, fits.bits, charges)
             setups = usable_setups(table, pace, workload, OperatingMode.BALANCED)
             yield setups, setups.best(recency, custom), pace, workload

@@ -14,7 +14,7 @@ from statistics import mean
 from estimator.accuracy.loss.fit import ridge
 from estimator.accuracy.loss.rows import TaskRow
 from estimator.calibration.divergence import divergence_terms, log_divergence
-from estimator.calibration.scale import RETENTION_PER_NAT
+from estimator.calibration.scale import SHORT_ANSWER_RETENTION
 
 #: Prior spread of a family's weight; noise of one score's log; share by which the law's divergence of a file errs, which
 #: all scores of the file have in common.
@@ -30,7 +30,7 @@ def fit_task_weights(rows: Sequence[TaskRow], law: Mapping[str, float]) -> dict[
     for row in rows:
         nats = math.exp(log_divergence(divergence_terms(row.model, row.form, row.bits), law))
         if nats <= _MOST_NATS:
-            files[row.form.family, RETENTION_PER_NAT["general"] * nats].append(row.lost_log)
+            files[row.form.family, SHORT_ANSWER_RETENTION * nats].append(row.lost_log)
     terms, beyond = [], []
     for (family, expected), lost in files.items():
         noise = math.hypot(_NOISE / math.sqrt(len(lost)), _LAW_ERROR * expected)

@@ -13,6 +13,7 @@ from estimator.judgement.setups import Pace, usable_setups
 from estimator.judgement.worth import worth_table
 from estimator.quant_choice import (
     ALIKE_POINTS,
+    DENSE_OFFLOAD_POINTS,
     OFFLOAD_POINTS,
     TIGHT_POINTS,
     UNPAGED_POINTS,
@@ -44,7 +45,7 @@ def random_pace(rng: np.random.Generator) -> Pace:
     fits = (total * BITS / 8.0 < memory) & (decode > 0)
     tight = fits & (rng.random(decode.shape) < 0.1)
     offloaded = fits & ~tight & (rng.random(decode.shape) < 0.1)
-    charges = drawbacks(tight, offloaded, False)
+    charges = drawbacks(tight, offloaded, False, active < total)
     return Pace(fits, tight, decode, np.broadcast_to(wait, decode.shape), BITS, charges)
 
 
@@ -103,10 +104,11 @@ def test_a_full_memory_weights_on_the_host_and_an_engine_without_pages_are_charg
         charged = replace(pace, drawback_points=points)
         return usable_setups(WORTHS[workload.kind], charged, workload, OperatingMode.BALANCED).rating
 
-    free = ratings(False, False, False)
-    assert free - ratings(True, False, False) == pytest.approx(TIGHT_POINTS)
-    assert free - ratings(False, True, False) == pytest.approx(OFFLOAD_POINTS)
-    assert free - ratings(False, False, 2.5) == pytest.approx(2.5)
+    free = ratings(False, False, False, False)
+    assert free - ratings(True, False, False, False) == pytest.approx(TIGHT_POINTS)
+    assert free - ratings(False, True, False, True) == pytest.approx(OFFLOAD_POINTS)
+    assert free - ratings(False, True, False, False) == pytest.approx(DENSE_OFFLOAD_POINTS)
+    assert free - ratings(False, False, 2.5, False) == pytest.approx(2.5)
 
 
 def test_pages_matter_where_people_are_served() -> None:
@@ -119,6 +121,9 @@ def test_pages_matter_where_people_are_served() -> None:
     four, eight = (unpaged_points(quants, devices, users=users) for users in (4, 8))
     assert four == pytest.approx((UNPAGED_POINTS + 2 * UNPAGED_POINTS_PER_DOUBLING) * np.array([plain] * 3))
     assert (eight > four)[:, :2].all()
+    # A server of eight is there for eight at least; two cards at home are not.
+    assert unpaged_points(quants, devices, count=8)[:1] == pytest.approx(eight[:1])
+    assert not unpaged_points(quants, devices, count=8)[1:].any()
     # A Mac runs plain checkpoints in MLX.
     (mac,) = unpaged_points(quants, [specs.accelerator(CATALOG.gpus["apple-m3-ultra-60c-96gb"])], users=4)
     assert mac == pytest.approx(four[0, 0])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from api.answers.choices.preferences import Preference, is_met, preferences, share_met
+from db.entries import specs
 from estimator.calibration.coefficients import Calibration
+from estimator.structure.checkpoints import is_offered
 from tests.support.catalogs import CATALOG
 
 LEAST_SHARE = 0.95
@@ -37,3 +39,12 @@ def test_where_nothing_is_usable_what_comes_nearest_is_preferred(
     assert is_met(CATALOG, Calibration.load(), held)
     turned = Preference(gpu, 1, None, "chat", "balanced", users, after, before, "", tuned=False)
     assert not is_met(CATALOG, Calibration.load(), turned)
+
+
+def test_a_named_quantization_takes_part_whether_or_not_anybody_publishes_it() -> None:
+    entry = CATALOG.models["glm-5.2"]
+    assert not is_offered(specs.quant(CATALOG.quants["awq-int4"]), specs.architecture(entry))
+    held = Preference(
+        "h100-sxm5-80-gb", 8, None, "coding", "balanced", None, "glm-5.2@awq-int4", "glm-5.2@q6-k", "", tuned=False
+    )
+    assert is_met(CATALOG, Calibration.load(), held)
