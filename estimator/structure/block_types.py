@@ -41,7 +41,7 @@ _BLOCK_SHIFT = np.array([int(size).bit_length() - 1 for size in _BLOCK], dtype=n
 #: When a row is no multiple of 256, the quantizer falls back to a type with 32-element blocks.
 _FALLBACK = {
     "Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
-    "TQ1_0": "Q4_0", "TQ2_0": "Q4_0", "Q8_K_R8": "Q8_0",
+    "TQ1_0": "Q4_0", "TQ2_0": "Q4_0", "Q2_0": "Q4_0", "Q8_K_R8": "Q8_0",
 }  # fmt: skip
 _FALLBACK_CODE = np.array(
     [
