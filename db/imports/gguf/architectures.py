@@ -21,6 +21,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "afmoe": Architecture("AfmoeForCausalLM", 4),
     "apertus": Architecture("ApertusForCausalLM"),
     "arcee": Architecture("ArceeForCausalLM"),
+    "arctic": Architecture("ArcticForCausalLM"),
+    "axk2": Architecture("AXK2ForCausalLM"),
     "baichuan": Architecture("BaichuanForCausalLM"),
     "bailingmoe": Architecture("BailingMoeForCausalLM"),
     "bailingmoe2": Architecture("BailingMoeV2ForCausalLM"),
@@ -29,6 +31,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "bloom": Architecture("BloomForCausalLM"),
     "chatglm": Architecture("GlmForCausalLM"),
     "cohere2": Architecture("Cohere2ForCausalLM", 4),
+    "cohere2moe": Architecture("Cohere2MoeForCausalLM", 4),
     "command-r": Architecture("CohereForCausalLM"),
     "dbrx": Architecture("DbrxForCausalLM"),
     "deci": Architecture("DeciLMForCausalLM"),
@@ -38,6 +41,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "deepseek32": Architecture("DeepseekV32ForCausalLM"),
     "deepseek4": Architecture("DeepseekV4ForCausalLM"),
     "dots1": Architecture("Dots1ForCausalLM"),
+    "dots3note": Architecture("Dots3NoteForCausalLM"),
     "ernie4_5": Architecture("Ernie4_5ForCausalLM"),
     "ernie4_5-moe": Architecture("Ernie4_5_MoeForCausalLM"),
     "exaone": Architecture("ExaoneForCausalLM"),
@@ -61,6 +65,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "granite": Architecture("GraniteForCausalLM"),
     "granitehybrid": Architecture("GraniteMoeHybridForCausalLM"),
     "granitemoe": Architecture("GraniteMoeForCausalLM"),
+    "grok": Architecture("Grok1ForCausalLM"),
+    "hrm-text": Architecture("HrmTextForCausalLM"),
     "hunyuan-dense": Architecture("HunYuanDenseV1ForCausalLM"),
     "hunyuan-moe": Architecture("HunYuanMoEV1ForCausalLM"),
     "hunyuan_vl": Architecture("HunYuanVLForConditionalGeneration"),
@@ -88,6 +94,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mistral4": Architecture("Mistral3ForConditionalGeneration"),
     "mpt": Architecture("MptForCausalLM"),
     "muse-glimmer": Architecture("MuseGlimmerForConditionalGeneration", 4),
+    "nanbeige": Architecture("NanbeigeForCausalLM"),
     "nemotron": Architecture("NemotronForCausalLM"),
     "nemotron_h": Architecture("NemotronHForCausalLM"),
     "nemotron_h_moe": Architecture("NemotronHForCausalLM"),
@@ -96,6 +103,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "olmoe": Architecture("OlmoeForCausalLM"),
     "openelm": Architecture("OpenELMForCausalLM"),
     "orion": Architecture("OrionForCausalLM"),
+    "ouro": Architecture("OuroForCausalLM"),
     "paddleocr": Architecture("Ernie4_5ForCausalLM"),
     "pangu-embedded": Architecture("PanguEmbeddedForCausalLM"),
     "phi2": Architecture("PhiForCausalLM"),
@@ -125,6 +133,19 @@ ARCHITECTURES: dict[str, Architecture] = {
     "step35": Architecture("Step3p5ForCausalLM", 4),
     "xverse": Architecture("LlamaForCausalLM"),
 }
+
+#: Values of ``general.architecture`` that are no decoders, and what they are (``src/llama-arch.cpp`` of llama.cpp).
+OTHER_KINDS: dict[str, str] = {
+    **dict.fromkeys(
+        ("bert", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "llama-embed", "modern-bert", "neo-bert",
+         "nomic-bert", "nomic-bert-moe", "t5encoder"), "encoder",
+    ),
+    **dict.fromkeys(("dream", "llada", "llada-moe", "rnd1"), "diffusion model"),
+    **dict.fromkeys(("dflash", "eagle3", "gemma4-assistant"), "drafter of another model"),
+    **dict.fromkeys(("pockettts", "qwen3tts", "wavtokenizer-dec"), "speech model"),
+    "clip": "projector of another model",
+    "t5": "encoder-decoder model",
+}  # fmt: skip
 
 #: ``general.file_type`` -> name of the file type (``llama_ftype``).
 FILE_TYPES: dict[int, str] = {

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from db.imports.context import extension_of_gguf
 from db.imports.errors import ImportFactsError, needed, whole
-from db.imports.gguf.architectures import ARCHITECTURES, FILE_TYPES, Architecture
+from db.imports.gguf.architectures import ARCHITECTURES, FILE_TYPES, OTHER_KINDS, Architecture
 from db.imports.gguf.header import GgufHeader, parse_gguf
 from db.imports.gguf.layers import HEADS, LAYERS, WIDTH, feed_forwards, mixers, norms, numbers, own_values, width_of
 from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, linear, qk_norm, sinks, state_space
 from db.imports.gguf.split import joined
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
 from db.imports.hub.config import extend_context, with_counts
+from db.imports.hub.layers import order_of_stacks, run_in_order
 from estimator.structure.files import StoredLayers
 
 
@@ -39,6 +40,12 @@ def facts_from_gguf(*parts: bytes, slug: str = "custom") -> GgufFacts:
     """
     header = joined([parse_gguf(part) for part in parts])
     kind = header.metadata.get("general.architecture")
+    if other := OTHER_KINDS.get(str(kind)):
+        raise ImportFactsError(
+            f"{kind!r} is {'an' if other[0] in 'aei' else 'a'} {other}; only models that generate text token by token are "
+            "estimated",
+            "general.architecture",
+        )
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         near = " or ".join(get_close_matches(str(kind)[:80], ARCHITECTURES, 3))
         raise ImportFactsError(
@@ -48,7 +55,8 @@ def facts_from_gguf(*parts: bytes, slug: str = "custom") -> GgufFacts:
         raise ImportFactsError("the header describes no tensors", "tensors")
     values = {key.removeprefix(f"{kind}."): value for key, value in header.metadata.items()}
     predicted = whole(values, "nextn_predict_layers", 0, 8, 0) or 0
-    layers = needed(values, "block_count", 1, LAYERS) - predicted
+    order = _order(kind, values)
+    layers = max(order) + 1 if order else needed(values, "block_count", 1, LAYERS) - predicted
     if layers < 1:
         raise ImportFactsError("'block_count' must be above 'nextn_predict_layers'", "block_count")
     tensors = tensors_of(header, layers)
@@ -56,9 +64,33 @@ def facts_from_gguf(*parts: bytes, slug: str = "custom") -> GgufFacts:
     if not set(facts["attention"]["layer_pattern"] + facts["mlp_pattern"]) - {"N"}:
         raise ImportFactsError("the header describes no attention and no feed-forward part of any layer", "tensors")
     facts = _with_rest(facts, tensors)
-    file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
     stored = _stored(header, layers)
+    if order:
+        run_in_order(facts, order)
+        facts, stored = with_counts(facts), _in_order(stored, order)
+    file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
     return GgufFacts(facts, header.tensor_bytes, header.header_bytes, file_type, stored)
+
+
+def _order(kind: str, values: Mapping[str, Any]) -> list[int]:
+    """Numbers of the layers of a model that loops over them, in the order in which they run; empty for others (``ouro.cpp``
+    and ``hrm-text.cpp`` of llama.cpp)."""
+    if kind == "hrm-text":
+        stack = needed(values, "hrm.layers_per_stack", 1, LAYERS)
+        cycles = {f"{part}_cycles": values.get(f"hrm.{part.lower()}_cycles") for part in "HL"}
+        return order_of_stacks(cycles, 2 * stack)
+    times = whole(values, "num_loops", 1, 64, 1) or 1
+    return list(range(needed(values, "block_count", 1, LAYERS))) * times if times > 1 else []
+
+
+def _in_order(stored: StoredLayers, order: list[int]) -> StoredLayers:
+    """``stored`` with the bytes of a layer at the first time that it is run."""
+    first = {layer: index for index, layer in reversed(list(enumerate(order)))}
+    layers, experts = (
+        tuple(part[layer] if first[layer] == index else 0 for index, layer in enumerate(order))
+        for part in (stored.layers, stored.experts)
+    )
+    return replace(stored, layers=layers, experts=experts)
 
 
 def _stored(header: GgufHeader, layers: int) -> StoredLayers:

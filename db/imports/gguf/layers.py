@@ -17,6 +17,7 @@ _LINEAR = ("ssm_conv1d_q.weight", "ssm_beta.weight", "ssm_ba.weight", "ssm_alpha
 _NORMS = frozenset({
     "attn_norm", "attn_norm_2", "post_attention_norm", "ffn_norm", "post_ffw_norm", "pre_ffw_norm_2", "post_ffw_norm_1",
     "post_ffw_norm_2", "attn_output_norm", "layer_output_norm",
+    "ffn_norm_exps",
 })  # fmt: skip
 
 
@@ -114,11 +115,24 @@ def own_values(
     return own
 
 
+def _latent(shapes: Shapes, common: Mapping[str, Any]) -> dict[str, Any]:
+    """Head sizes and latent row of a layer whose keys are not as wide as those of ``common`` (dots3-note)."""
+    keys, values = shapes.get("attn_k_b.weight", ()), shapes.get("attn_v_b.weight", ())
+    rows = shapes["attn_kv_a_mqa.weight"][-1]
+    if len(keys) != 3 or len(values) != 3 or rows < keys[1]:
+        return {}
+    rope = rows - keys[1]
+    if keys[0] + rope == common["head_dim_k"] and values[1] == common["head_dim_v"]:
+        return {}
+    own = {"kv_lora_rank": keys[1], "qk_nope_head_dim": keys[0], "qk_rope_head_dim": rope, "v_head_dim": values[1]}
+    return {"head_dim_k": keys[0] + rope, "head_dim_v": values[1], "mla": own}
+
+
 def _attention(
     values: Mapping[str, Any], shapes: Shapes, letter: str, common: Mapping[str, Any], heads: int, key_heads: int
 ) -> dict[str, Any]:
     if "attn_kv_a_mqa.weight" in shapes:
-        return {"n_heads": heads}
+        return {"n_heads": heads, **_latent(shapes, common)}
     layer = {"n_heads": heads, "n_kv_heads": key_heads}
     suffix = "_swa" if letter == "S" else ""
     for key, name in (("head_dim_k", "key_length"), ("head_dim_v", "value_length")):

@@ -50,7 +50,7 @@ def block_count(values: ConfigValues, family: Family) -> int:
         return count
     stack = whole(values, "num_layers_per_stack", 1, MAX_LAYERS)
     count = needed(values, "num_hidden_layers", 1, MAX_LAYERS)
-    if stack is not None and count != len(_order_of_stacks(values, 2 * stack)):
+    if stack is not None and count != len(order_of_stacks(values, 2 * stack)):
         raise ImportFactsError(
             "'num_hidden_layers' must be 'num_layers_per_stack' times 'H_cycles' times one more than 'L_cycles'",
             "num_hidden_layers",
@@ -311,24 +311,31 @@ def repeat_layers(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -
     own and the weights of the first time."""
     if name not in _ORDERS:
         return
-    order, attention = _ORDERS[name](values, facts["n_layers"]), facts["attention"]
+    order = _ORDERS[name](values, facts["n_layers"])
+    run_in_order(facts, order, keeps_last=values.get("recurrent_kv_cache_mode") == "last_loop")
+
+
+def run_in_order(facts: dict[str, Any], order: list[int], *, keeps_last: bool = False) -> None:
+    """Let ``facts`` have a layer for each number of ``order``; ``keeps_last``: only the last time of each has a cache.
+
+    Raises:
+        ImportFactsError: there would be more layers than are read.
+    """
+    attention = facts["attention"]
     if not order or len(order) > MAX_LAYERS:
         raise ImportFactsError(
             f"the loops make {len(order):,} layers; at most {MAX_LAYERS:,} are read", "num_hidden_layers"
         )
     own = attention.get("per_layer") or [{}] * facts["n_layers"]
-    last = (
-        {layer: index for index, layer in enumerate(order)}
-        if values.get("recurrent_kv_cache_mode") == "last_loop"
-        else {}
-    )
+    last = {layer: index for index, layer in enumerate(order)} if keeps_last else {}
     layers, first = [], dict[int, int]()
     for index, layer in enumerate(order):
         again = {"weights_of": first[layer]} if layer in first else {}
         layers.append({**own[layer], **again, **({"shares_kv": True} if last.get(layer, index) != index else {})})
         first.setdefault(layer, index)
-    for part, key in ((attention, "layer_pattern"), (facts, "mlp_pattern")):
-        part[key] = "".join(part[key][layer] for layer in order)
+    for part, key in ((attention, "layer_pattern"), (facts, "mlp_pattern"), (facts["norms"], "per_layer")):
+        if isinstance(part[key], str):
+            part[key] = "".join(part[key][layer] for layer in order)
     facts["n_layers"], attention["per_layer"] = len(order), layers
 
 
@@ -336,7 +343,7 @@ def _order_of_loops(key: str, default: int) -> Callable[[Mapping[str, Any], int]
     return lambda values, layers: list(range(layers)) * (whole(values, key, 1, 64, default) or default)
 
 
-def _order_of_stacks(values: Mapping[str, Any], layers: int) -> list[int]:
+def order_of_stacks(values: Mapping[str, Any], layers: int) -> list[int]:
     """HRM: in each cycle of the high stack, which comes second, the low one is run several times."""
     low, high = list(range(layers // 2)), list(range(layers // 2, layers))
     cycles, inner = (needed(values, f"{stack}_cycles", 1, 64) for stack in "HL")
@@ -371,7 +378,7 @@ def _looped(layers: int, start: int, end: int, times: int) -> list[int]:
 #: Classes that loop over their layers -> numbers of the layers in the order in which they run.
 _ORDERS: dict[str, Callable[[Mapping[str, Any], int], list[int]]] = {
     "DoryForCausalLM": _order_of_core,
-    "HrmTextForCausalLM": _order_of_stacks,
+    "HrmTextForCausalLM": order_of_stacks,
     "Inkling2LoopForCausalLM": _order_of_passes,
     "NanbeigeForCausalLM": _order_of_loops("num_loops", 1),
     "OuroForCausalLM": _order_of_loops("total_ut_steps", 4),

@@ -36,6 +36,7 @@ _NORMS = {
     "qwen35moe": ("attn_norm", "post_attention_norm"),
     "olmo2": ("post_attention_norm", "post_ffw_norm"),
     "exaone4": ("post_attention_norm", "post_ffw_norm"),
+    "arctic": ("attn_norm", "ffn_norm", "ffn_norm_exps"),
     "dbrx": ("attn_norm", "attn_output_norm"),
     "falcon": ("attn_norm", "attn_norm_2"),
     "rwkv6": ("attn_norm", "attn_norm_2"),
