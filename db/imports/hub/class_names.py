@@ -97,6 +97,8 @@ MODEL_TYPES: dict[str, str] = {
     "minimax_text_01": "MiniMaxText01ForCausalLM",
     "mistral_large4_text": "MistralLarge4ForConditionalGeneration",
     "mllama_text_model": "MllamaForConditionalGeneration",
+    "Motif": "MotifForCausalLM",
+    "motif": "MotifForCausalLM",
     "muse_spark_text": "MuseSparkForConditionalGeneration",
     "nanbeige": "NanbeigeForCausalLM",
     "nemotron-nas": "DeciLMForCausalLM",

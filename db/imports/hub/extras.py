@@ -120,6 +120,8 @@ def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
     if name == "ModernBertDecoderForCausalLM":
         norms = 4 * hidden if facts["norms"]["bias"] else 2 * hidden
         return [("norm of the embedding, and a layer before the output head", hidden * hidden + norms)]
+    if name == "MotifForCausalLM":
+        return [("weights and norms of the differences, and powers of the activation", layers * (6 * width + 4))]
     if name == "MuseSparkForConditionalGeneration":
         latent = (facts["moe"] or {}).get("latent_size", 0)
         return [("gates of the residuals", 2 * layers * hidden), ("norms around the experts", 2 * experts * latent)]

@@ -242,6 +242,7 @@ FAMILIES: dict[str, Family] = {
         norm_type="LayerNorm (no bias)", tied=True, window_every=3, full_at=0
     ),
     "MolmoForCausalLM": Family(qkv_bias=True, doubled_ffn=True),
+    "MotifForCausalLM": _PLAIN,
     "MptForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm (no bias)", tied=True, ffn_factor=4),
     "MuseGlimmerForConditionalGeneration": Family(norms=4, output_gate="full", window_every=4, counted_back=True),
     "MuseSparkForConditionalGeneration": Family(

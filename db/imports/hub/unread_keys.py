@@ -27,7 +27,7 @@ _HARMLESS = re.compile(
     "|".join((
         r".*_tokens?|.*tokens?_(id|index|idx|type|list|per).*|tokenizer.*",
         r"(bos|eos|pad|unk|sep|cls|boi|eoi|mask)_.*", r".*(dropout|pdrop|_drop)(_.*)?", r".*(^|_)init.*",
-        r"(.*_)?(eps|epsilon)(_.*)?", r".*(_act|_act_fn|activation.*)", r".*(loss|coef|jitter|noise|aux|grad).*",
+        r"(.*_)?(eps|epsilon)(_.*)?", r".*(_act|_act_fn|activation.*)", r".*(loss|coef|jitter|noise(?!_heads)|aux|grad).*",
         r".*(scales?|scaling|scalar|multipliers?|temperature|softcap|logits?|clip|clamp|limit)(_.*)?", r".*rotary.*",
         r".*rope_(theta|interleaved?|scaling|parameters|type|base|freq|local|pct|partial|dim|ratio)(_.*)?", r"no_rope_.*",
         r".*(vision|visual|image|img|audio|video|speech|sound|projector(?!s_bias)|tower|talker|perceiver|resampler).*", r"mm_.*",

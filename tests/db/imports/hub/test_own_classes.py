@@ -257,6 +257,26 @@ def test_a_token_visits_as_many_experts_of_attention_as_of_the_feed_forward_part
     assert counts["text_total"] - counts["text_active"] == 24 * 6 * idle_expert
 
 
+MOTIF: dict[str, Any] = {
+    "architectures": ["MotifForCausalLM"], "model_type": "Motif", "hidden_size": 2048, "num_hidden_layers": 32,
+    "num_attention_heads": 16, "num_key_value_heads": 16, "intermediate_size": 8192, "vocab_size": 219_520,
+    "max_position_embeddings": 16384, "tie_word_embeddings": True, "use_bias": False, "hidden_act": "poly_norm",
+}  # fmt: skip
+
+
+def test_differences_of_attention_have_weights_and_a_norm() -> None:
+    # Shapes of MotifAttention and PolyNorm in vLLM's motif.py.
+    layer = 4 * 2048**2 + 3 * 2048 * 8192 + 2 * 2048 + 6 * 128 + 4
+    total = facts_from_config(MOTIF)["params_computed"]["text_total"]
+    assert total == 32 * layer + 219_520 * 2048 + 2048
+
+
+@pytest.mark.parametrize("key", ["num_noise_heads", "n_dense_first_layers", "use_bias"])
+def test_later_models_of_the_class_are_refused_by_their_own_keys(key: str) -> None:
+    with pytest.raises(ImportFactsError, match=f"'{key}' is not read"):
+        facts_from_config(MOTIF | {key: True if key == "use_bias" else 8})
+
+
 @pytest.mark.parametrize("kind", ["jetmoe", "muse_spark_text", "zaya"])
 def test_a_class_that_is_never_dense_needs_its_experts(kind: str) -> None:
     with pytest.raises(ImportFactsError, match="'num_experts' is missing"):
