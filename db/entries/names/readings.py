@@ -61,11 +61,11 @@ _LISTED = re.compile(
     r"^.*\b(?:controller|chipset model|accelerators?)[^:]*:\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$", re.I
 )
 #: An amount of memory as drivers print it behind a name, a little less than that of the card.
-_MEBIBYTES = re.compile(r"[\s,(]+(?P<amount>\d{4,6})\s*mib\)?\s*$", re.I)
+_MEBIBYTES = re.compile(r"[\s,(]+(?P<amount>\d{4,6})\s*mib\)?(?:\s*,\s*\d+(?:\.\d+)*)*\s*$", re.I)
 _MEBIBYTES_OF_GB = 1024
-#: Between several accelerators, between one and its computer, and between those of which a device is one, as a list of devices
-#: prints them.
-JOINED = re.compile(r"\s*(?:\+|&|,|\b(?:and|und|et|plus)\b)\s*", re.I)
+#: Between several accelerators ("Max+ 395" is one), between one and its computer, and between those of which a device is one,
+#: as a list of devices prints them.
+JOINED = re.compile(r"\s*(?:(?<=\s)\+|\+(?=\S)|&|,|\b(?:and|und|et|plus)\b)\s*", re.I)
 BESIDE = re.compile(r"\s*(?:\b(?:with|mit|avec|con|com|in)\b|\bw/|@)\s*", re.I)
 ALTERNATIVES = re.compile(r"\s*/\s*|\s+\bor\b\s+", re.I)
 #: The letter of a laptop's chip, or the power class of one: GeForce alone has desktop numbers with Max-Q in laptops.
@@ -93,7 +93,7 @@ MAC = re.compile(
 _SERVICE = re.compile(r"^(?:ml\.(?=[a-z])|(?:google\s+)?tpu\s+(?=v\d\w*-\d)|(?:lambda\s+)?gpu_(?=\d+x_))", re.I)
 #: Makers of boards with their lines, and those who rent accelerators: words around a name that leave the chip as it is.
 AROUND = re.compile(
-    r"\b(?:acer|asrock|asus|colorful|dell|evga|gainward|galax|gigabyte|gunnir|hp|inno3d|kfa2|lenovo|manli|maxsun|msi|palit|pny"
+    r"\b(?:acer|asrock|asus|beelink|colorful|dell|evga|gainward|galax|gigabyte|gunnir|hp|inno3d|kfa2|lenovo|manli|maxsun|msi|palit|pny"
     r"|powercolor|sapphire|sparkle|supermicro|xfx|yeston|zotac|tuf|rog(?:[ -]strix)?|proart|ftw3?|xc3|aorus|eagle|windforce"
     r"|ventus(?:[ -][23]x)?|suprim(?:[ -]x)?|gaming(?:[ -](?:x|z|oc|pro|trio))?|x[ -]trio|trio|slim|nitro\+?|pulse|red[ -]devil"
     r"|hellhound|ichill(?:[ -]x\d)?|steel[ -]legend|challenger|phantom|turbo|blower|amp|trinity|oc(?:[ -]edition)?"
@@ -116,7 +116,7 @@ LAPTOP = re.compile(
 _PROCESSOR = re.compile(r"\b(?:ryzen|core|ultra|i[3579])\b", re.I)
 _FORM = re.compile(r"\b(?:laptop|notebook|(?:mini )?pc)\b", re.I)
 #: Cores of the processor and of the accelerator, as in "M3 Max 16/40".
-_BOTH_CORES = re.compile(r"(?<![\d.])\d{1,2}/(\d{1,2})(?![\d.])")
+_BOTH_CORES = re.compile(r"(?i)(?<![\d.])\d{1,2}c?/(\d{1,2})c?(?![\w.])")
 _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?:pro|max|u(?:ltra)?)?(?![^\W_])", re.I)
 
 
@@ -186,7 +186,7 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     if without_driver != names[-1]:
         names.append(without_driver)
     if _APPLE_CHIP.search(text):
-        names.append(MAC.sub(" ", _BOTH_CORES.sub(r"\1core", text)).strip())
+        names.append(MAC.sub(" ", _BOTH_CORES.sub(r"\1core", names[-1])).strip())
     if _PROCESSOR.search(text) and _FORM.search(text):
         names.append(" ".join(_FORM.sub(" ", names[-1]).split()))
     chip = " ".join(AROUND.sub(" ", names[-1]).split())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+_NO_CARD = "(?:no|without|ohne|keine?) (?:gpu|grafikkarte)|cpu[- ]only|(?:only|nur) (?:an? )?cpu"
 #: Kind -> what stands for the words of other languages and signs.
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "gpu": {
@@ -21,10 +22,11 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "modded": "魔改|改版",
         "gb": "гб|ギガ|기가|gigs?",
         "nvidia": "英伟达",
-        "cpu": "(?:no|without|ohne|keine?) (?:gpu|grafikkarte)|cpu[- ]only|(?:only|nur) (?:an? )?cpu",
+        "cpu": f"^(?:{_NO_CARD})$",
         "apple": "苹果",
         "ascend": "(?:华为)?昇腾",
-        "": "grafikkarten?|cartes? graphiques?|tarjetas? (?:gráficas?|graficas?|de v[ií]deo)|sched[ae] (?:video|grafic[ae])"
+        "": f"{_NO_CARD}|model [ab]\\+?|"
+        "grafikkarten?|cartes? graphiques?|tarjetas? (?:gráficas?|graficas?|de v[ií]deo)|sched[ae] (?:video|grafic[ae])"
         "|placas? (?:de v[ií]deo|gráficas?)|видеокарт\\w*|显卡|独显|显存|グラボ|グラフィックボード|그래픽\\s?카드"
         "|(?:grafik)?speicher|mémoire|memoria|memória|vidéo|cards?|kart(?:en?)|cartes?|tarjetas?|placas?"
         "|mit|avec|con|com|de|da|del|di|je|with|of|one|an?|eine?[mnr]?|une?|uno|una|uma?|один|одна|und|et|and|my|mine|meine?|mon|ma|mi"
@@ -77,7 +79,7 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         r"(?<![^\W_])(?:on|in|with|using|via|mit|unter|im|avec|con|com)\s+(?:an?\s+)?(?:vllm|ollama|llama[ .-]?cpp|lm[ -]?studio"
         r"|sglang|tensorrt(?:-llm)?|exllama(?:v[23])?|koboldcpp|transformers|tgi|aphrodite|ktransformers)(?![^\W_])"
         r"|(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
-        r"|(?<![^\W_])(?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*$"
+        r"|(?<![^\W_])\(?(?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*\)?$"
         rf"|(?<![^\W_]){_AMOUNT}"
         r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
         r"|(?<![^\W_])(?:context|ctx|kontext|contexte|contexto|上下文)\s*(?:of|size|length|=|:)?\s*\d+k?(?![^\W_])",

@@ -175,7 +175,7 @@ class Resolver:
             head, tail = " ".join(tokens[:place]), " ".join(tokens[place:])
             known = any(series_of(without_memory(tail), self._root / "processors.jsonl"))
             meaning = self._of_processor("gpu", text, Reading(tail)) if known else None
-            slug = None if any(map(index.knows, tokens[:place])) else index.exact(tail)
+            slug = None if any(map(index.fits, tokens[:place])) else index.exact(tail)
             if meaning is None and slug is not None:
                 meaning = Meaning(slug, (taken_as(text, str(self._entries["gpu"][slug]["name"])),))
             if meaning is not None:
