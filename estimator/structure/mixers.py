@@ -36,7 +36,8 @@ class LinearAttention:
 
 @dataclass(frozen=True, slots=True)
 class StateSpace:
-    """A Mamba block; ``version`` 1 or 2, dimensions in elements."""
+    """A Mamba block; ``version`` 1 or 2, dimensions in elements. ``heads`` of version 1: channels share their steps and decays
+    by head (PLaMo 2); 0: each channel has its own."""
 
     version: int
     inner_dim: int

@@ -309,11 +309,11 @@ def _state_space(model: ModelArchitecture, index: int) -> Iterator[Tensor]:
     hidden, inner = model.hidden, ssm.inner_dim
     if ssm.version == 1:
         yield _matrix(TensorClass.OTHER, index, hidden, 2 * inner)
-        yield _kept(index, inner * ssm.conv_kernel + inner)
+        yield _kept(index, inner * ssm.conv_kernel + (0 if ssm.heads else inner))
         yield _matrix(TensorClass.OTHER, index, inner, ssm.dt_rank + 2 * ssm.state_dim)
-        yield _matrix(TensorClass.OTHER, index, ssm.dt_rank, inner)
-        yield _kept(index, inner * ssm.state_dim + 2 * inner)  # a, d, dt bias
-        if model.architecture == "JambaForCausalLM":
+        yield _matrix(TensorClass.OTHER, index, ssm.dt_rank, ssm.heads or inner)
+        yield _kept(index, 3 * ssm.heads or inner * ssm.state_dim + 2 * inner)  # a, d, dt bias
+        if ssm.heads or model.architecture == "JambaForCausalLM":
             yield _kept(index, ssm.dt_rank + 2 * ssm.state_dim)
     else:
         groups = 2 * ssm.groups * ssm.state_dim

@@ -226,6 +226,11 @@ def _state_space(values: Mapping[str, Any], family: Family, hidden: int) -> dict
         "d_state": needed(values, "ssm_state_size", 1, _WIDTH),
         "conv_kernel": needed(values, "conv_kernel", 1, 64),
     }
+    if values.get("mamba_step") is not None:
+        # PLaMo 2 (plamo2.py of vLLM): heads as wide as those of attention, and a rank that no key states.
+        groups = needed(values, "mamba_num_heads", 1, _HEADS)
+        inner_size = groups * needed(values, "head_dim", 1, _WIDTH)
+        return {**facts, "d_inner": inner_size, "n_heads": groups, "dt_rank": max(64, hidden // 16)}
     if family.state_space == 1:
         rank = values.get("time_step_rank")
         own = ("mamba_inner_size", "intermediate_size") if family.layers == "M" else "mamba_inner_size"

@@ -274,6 +274,7 @@ FAMILIES: dict[str, Family] = {
         norm_type="LayerNorm", norm_bias=True, bias_keys=("attention_bias",), window_every=-1
     ),
     "PlamoForCausalLM": Family(norms=1),
+    "Plamo2ForCausalLM": Family(qk_norm="full", norms=4, tied=True, state_space=1),
     "Qwen2_5_VLForConditionalGeneration": _BIASED,
     "Qwen2ForCausalLM": _BIASED,
     "Qwen2MoeForCausalLM": Family(qkv_bias=True, shared_gate=True),

@@ -221,6 +221,18 @@ def _spaced(values: Mapping[str, Any], layers: int) -> str:
     return "".join("F" if index % period == offset else "M" for index in range(layers))
 
 
+def _of_steps(values: Mapping[str, Any], layers: int) -> str:
+    """PLaMo 2: one layer of each step attends, in a window but where a list says otherwise."""
+    step, full = needed(values, "mamba_step", 2, MAX_LAYERS), values.get("full_attention_idx") or []
+    if values.get("mamba_enabled") is False:
+        raise ImportFactsError("'mamba_enabled' is not read where it is off", "mamba_enabled")
+    kinds = _at("full_attention_idx", "F", "S")({"full_attention_idx": full}, layers) or ""
+    attends = {index for index in range(layers) if index % step == step // 2}
+    if layers <= step // 2:
+        attends = {layers - 1}
+    return "".join(kinds[index] if index in attends else "M" for index in range(layers))
+
+
 def _of_alternation(values: Mapping[str, Any], layers: int) -> str | None:
     """GPT-Neo's ``attention_types``: kinds, and how often they repeat."""
     kinds: list[str] = []
@@ -257,6 +269,7 @@ _LISTS: dict[str, Callable[[Mapping[str, Any], int], str | None]] = {
         else None
     ),
     "attn_layer_period": _spaced,
+    "mamba_step": _of_steps,
     "attention_layers": lambda values, layers: _of_scopes(_list(values, "attention_layers", layers), layers),
     "attention_types": _of_alternation,
 }

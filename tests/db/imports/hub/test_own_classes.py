@@ -257,6 +257,35 @@ def test_a_token_visits_as_many_experts_of_attention_as_of_the_feed_forward_part
     assert counts["text_total"] - counts["text_active"] == 24 * 6 * idle_expert
 
 
+#: Keys of pfnet/plamo-2-1b.
+PLAMO2: dict[str, Any] = {
+    "architectures": ["Plamo2ForCausalLM"], "model_type": "plamo2", "hidden_size": 2048, "hidden_size_per_head": 128,
+    "num_hidden_layers": 16, "num_attention_heads": 16, "num_key_value_heads": 1, "intermediate_size": 8192,
+    "attention_window_size": 2048, "full_attention_idx": [], "mamba_d_conv": 4, "mamba_d_state": 64, "mamba_enabled": True,
+    "mamba_num_heads": 32, "mamba_step": 2, "max_position_embeddings": 10_485_760, "vocab_size": 100_000,
+    "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+def test_channels_of_a_head_share_their_steps() -> None:
+    # Shapes of Plamo2AttentionMixer and Plamo2MambaMixer in vLLM's plamo2.py.
+    inner, rank, state = 32 * 128, 128, 64
+    mamba = 3 * inner * 2048 + 4 * inner + inner * (2 * state + rank) + 32 * (rank + 3) + rank + 2 * state
+    attention = 2048 * (2 * 16 + 2) * 128 + 17 * 128
+    total = 8 * (mamba + attention) + 16 * (3 * 2048 * 8192 + 4 * 2048) + 100_000 * 2048 + 2048
+    facts = facts_from_config(PLAMO2)
+    assert facts["params_computed"]["text_total"] == total
+    assert facts["attention"]["layer_pattern"] == "MS" * 8
+    cache = cache_shape(architecture_from_facts(facts))
+    assert set(cache.window_tokens[1::2].tolist()) == {2048}
+    assert set(cache.state_bytes[::2].tolist()) == {4.0 * (3 * inner + state * inner)}
+    listed = facts_from_config(PLAMO2 | {"full_attention_idx": [1, 15]})
+    assert listed["attention"]["layer_pattern"] == "MF" + "MS" * 6 + "MF"
+    assert facts_from_config(PLAMO2 | {"mamba_step": 4})["attention"]["layer_pattern"] == "MMSM" * 4
+    with pytest.raises(ImportFactsError, match="mamba_enabled"):
+        facts_from_config(PLAMO2 | {"mamba_enabled": False})
+
+
 MOTIF: dict[str, Any] = {
     "architectures": ["MotifForCausalLM"], "model_type": "Motif", "hidden_size": 2048, "num_hidden_layers": 32,
     "num_attention_heads": 16, "num_key_value_heads": 16, "intermediate_size": 8192, "vocab_size": 219_520,
