@@ -14,11 +14,13 @@ from db.imports.hub.own_parts import (
     cca,
     gated_norms,
     inkling2,
+    of_cross_layers,
     relative_positions,
     scaled_layers,
     shared_blocks,
     sparse_index,
     stream_parameters,
+    with_cross_layers,
 )
 
 _WIDTH, _LAYERS, _HEADS = 4_194_304, 1_000, 65_536
@@ -40,6 +42,8 @@ def extra_parameters(
         extras += relative_positions(values, facts)
     elif name.startswith("Inkling2"):
         extras += inkling2(values, facts)
+    elif name == "IdeficsForVisionText2Text":
+        extras += of_cross_layers(values, facts)
     elif name == "ZayaForCausalLM":
         extras += cca(values, facts)
     elif name == "MistralLarge4ForConditionalGeneration":
@@ -73,16 +77,23 @@ def extra_parameters(
             ("norms of the latent experts", facts["mlp_pattern"].count("E") * facts["moe"].get("latent_size", 0))
         )
     extra: list[dict[str, Any]] = [{"name": label, "params": count} for label, count in extras]
-    if (tokens := needed(values, "vocab_size", 1, _WIDTH) - vocab) < 0:
-        raise ImportFactsError(f"'vocab_size' must be at least {vocab:,}, the rows of the output head", "vocab_size")
-    if tokens:
-        name_of_rows = "embedding rows that the output head lacks"
-        extra.append({"name": name_of_rows, "params": tokens * hidden, "lookup_row": hidden})
+    extra += _rows_beyond(values, vocab, hidden)
     if name in _STREAMS:
         extra += stream_parameters(values, name, facts)
     if name.startswith(("Gemma3n", "Gemma4")):
         extra = _per_layer_embeddings(values, layers, hidden) + extra
     return extra
+
+
+def _rows_beyond(values: Mapping[str, Any], head_rows: int, hidden: int) -> list[dict[str, Any]]:
+    """Rows of the embedding beyond those of the output head."""
+    rows = needed(values, "vocab_size", 1, _WIDTH) - head_rows
+    if rows < 0:
+        raise ImportFactsError(
+            f"'vocab_size' must be at least {head_rows:,}, the rows of the output head", "vocab_size"
+        )
+    name = "embedding rows that the output head lacks"
+    return [{"name": name, "params": rows * hidden, "lookup_row": hidden}] if rows else []
 
 
 def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -199,6 +210,8 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
         _blocks_of_search(values, facts)
     elif name == "OpenELMForCausalLM":
         scaled_layers(values, facts)
+    elif name == "IdeficsForVisionText2Text":
+        with_cross_layers(values, facts)
     elif name.startswith("Gemma4"):
         _gemma4(values, facts)
     elif name == "Step3TextForCausalLM":

@@ -191,6 +191,7 @@ FAMILIES: dict[str, Family] = {
     "HunYuanVLForConditionalGeneration": Family(qk_norm="per_head", tied=True),
     "HYV3ForCausalLM": Family(qk_norm="per_head", router_bias=True, dense_layers=1),
     "HYV4ForCausalLM": replace(_LATENT, output_gate="full", dense_layers=1, sinks=True),
+    "IdeficsForVisionText2Text": _PLAIN,
     "InklingForConditionalGeneration": Family(qk_norm="per_head", router_bias=True, window_every=6),
     "Inkling2ForCausalLM": Family(output_gate="full", window_every=6),
     "Inkling2LoopForCausalLM": Family(output_gate="full", window_every=6),

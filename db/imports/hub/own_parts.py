@@ -228,3 +228,31 @@ def _divisible(factor: Any, hidden: int, divisor: int) -> int:
         raise ImportFactsError("'ffn_multipliers' must hold numbers from 0 to 64", "ffn_multipliers")
     width = max(divisor, int(factor * hidden + divisor / 2) // divisor * divisor)
     return width + divisor if width < 0.9 * factor * hidden else width
+
+
+def with_cross_layers(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
+    """Put the layers of IDEFICS that attend to an image before every so many of the others; they keep no keys and values."""
+    layers, every = facts["n_layers"], needed(values, "cross_layer_interval", 1, 1_000)
+    if layers % every:
+        raise ImportFactsError(f"'cross_layer_interval' must divide the {layers} layers", "cross_layer_interval")
+    pattern = ("X" + "F" * every) * (layers // every)
+    facts["n_layers"], facts["mlp_pattern"] = len(pattern), "D" * len(pattern)
+    own = [{"shares_kv": True} if letter == "X" else {} for letter in pattern]
+    facts["attention"] |= {"layer_pattern": pattern, "per_layer": own, "kv_shared_keeps_weights": False}
+
+
+def of_cross_layers(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Keys and values of an image, gates and head norms of the layers that attend to it, and rows for added tokens."""
+    hidden, cross = facts["hidden_size"], facts["attention"]["layer_pattern"].count("X")
+    stated = values.get("vision_config")
+    seen = whole(stated, "embed_dim", 1, _WIDTH, 768) if isinstance(stated, Mapping) else 768
+    gates = {"float": 1, "vector": hidden}.get(str(values.get("alpha_type")))
+    if gates is None:
+        raise ImportFactsError("'alpha_type' must be float or vector", "alpha_type")
+    norms = 2 * facts["head_dim_k"] if values.get("qk_layer_norms") is True else 0
+    added = whole(values, "additional_vocab_size", 0, _WIDTH, 0) or 0
+    return [
+        ("keys and values of images", 2 * cross * (seen or 768) * facts["n_heads"] * facts["head_dim_k"]),
+        ("gates and head norms of cross attention", cross * (2 * gates + norms)),
+        ("rows of added tokens", 2 * added * hidden),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from db.imports.errors import ImportFactsError
@@ -255,6 +256,27 @@ def test_a_token_visits_as_many_experts_of_attention_as_of_the_feed_forward_part
     idle_expert = 2 * 2048 * 2048 + 3 * 2048 * 5632
     counts = facts["params_computed"]
     assert counts["text_total"] - counts["text_active"] == 24 * 6 * idle_expert
+
+
+@pytest.mark.parametrize(
+    ("own", "parameters"),
+    [
+        ({}, 1_772_163_080), ({"cross_layer_interval": 2}, 1_421_922_308), ({"alpha_type": "vector"}, 1_772_195_840),
+        ({"additional_vocab_size": 2}, 1_772_179_464), ({"qk_layer_norms": True}, 1_772_164_104),
+        ({"vision_config": {"embed_dim": 1280}}, 1_788_940_296),
+    ],
+)  # fmt: skip
+def test_layers_that_attend_to_an_image_come_between_the_others(own: dict[str, Any], parameters: int) -> None:
+    # Counts of the library's class without its tower and resampler (transformers 5.24, no memory).
+    facts = facts_from_config({"model_type": "idefics", "num_hidden_layers": 4} | own)
+    assert facts["params_computed"]["text_total"] == parameters
+    assert facts["attention"]["layer_pattern"] == ("XFFXFF" if "cross_layer_interval" in own else "XF" * 4)
+    assert np.count_nonzero(cache_shape(architecture_from_facts(facts)).full_elements) == 4
+
+
+def test_an_interval_that_leaves_layers_over_is_refused() -> None:
+    with pytest.raises(ImportFactsError, match="cross_layer_interval"):
+        facts_from_config({"model_type": "idefics", "cross_layer_interval": 3})
 
 
 #: Keys of pfnet/plamo-2-1b.
