@@ -11,8 +11,15 @@ from estimator.calibration.coefficients import Calibration
 from estimator.fleet import Overrides, require_engine
 from estimator.grid import FitBlock, evaluate
 from estimator.placement.demand import Situation
-from estimator.placement.hardware import CACHE_TYPES, SPLIT_CACHE_ENGINES, with_wired_limit
-from estimator.server_options import DEFAULT_SERVER
+from estimator.placement.hardware import (
+    CACHE_TYPES,
+    CUT_BACKENDS,
+    SPLIT_CACHE_ENGINES,
+    choose_engine,
+    cuts_matrices,
+    with_wired_limit,
+)
+from estimator.server_options import DEFAULT_SERVER, SplitMode
 from estimator.speed.arithmetic import LLAMA_CPP_STEP_TOKENS
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import (
@@ -67,6 +74,7 @@ def require_options(model: ModelArchitecture, request: EstimateRequest, engine: 
     """Raise an :class:`EstimatorError` when the engine does not have the options of a request."""
     require_cache(model, request, engine)
     require_server(request, engine)
+    require_split(model, request, engine)
 
 
 def require_cache(model: ModelArchitecture, request: EstimateRequest, engine: Engine) -> None:
@@ -100,6 +108,31 @@ def require_server(request: EstimateRequest, engine: Engine) -> None:
         raise EstimatorError(
             f"{server.data_parallel} replicas of {server.pipeline_parallel} stages need a multiple of {parts} accelerators, "
             f"not {request.gpu_count}"
+        )
+
+
+def require_split(model: ModelArchitecture, request: EstimateRequest, engine: Engine) -> None:
+    """Raise :class:`UnsupportedError` when llama.cpp cannot share the model over several devices as a request asks."""
+    mode = request.split_mode
+    if mode in (None, SplitMode.LAYER) or request.gpu_count == 1:
+        return
+    if engine is not Engine.LLAMA_CPP:
+        raise UnsupportedError(f"split_mode is an option of llama.cpp, not of {ENGINE_NAMES[engine]}")
+    if mode is SplitMode.ROW:
+        raise UnsupportedError(
+            "llama.cpp has no row split since June 2026 (its pull request 24216); 'tensor' has taken its place"
+        )
+    if not cuts_matrices(model):
+        raise UnsupportedError(f"llama.cpp cannot cut the matrices of {model.slug}; 'layer' runs it on several")
+    architecture = model.architecture, request.accelerator, request.quant
+    choice = choose_engine(*architecture, engine, request.backend, is_moe=model.is_moe)
+    if choice is None or choice[1] not in CUT_BACKENDS:
+        names = " and ".join(backend.value for backend in CUT_BACKENDS)
+        raise UnsupportedError(f"llama.cpp cuts matrices over several accelerators on {names} only")
+    if request.flash_attention is False or request.gpu_layers is not None or request.cpu_moe_layers is not None:
+        raise EstimatorError(
+            "a tensor split needs flash attention and the whole model on the accelerators; leave flash_attention, gpu_layers "
+            "and cpu_moe_layers out"
         )
 
 
@@ -190,6 +223,7 @@ def overrides_of(request: EstimateRequest) -> Overrides:
         software=request.software,
         build_age_years=request.build_age_years,
         server=request.server,
+        split_mode=request.split_mode,
     )
 
 

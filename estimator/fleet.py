@@ -13,7 +13,7 @@ from estimator.placement.engines import NO_ENGINE, EngineChoices, engine_choices
 from estimator.placement.hardware import choose_engine, server_step_tokens, usable_bytes
 from estimator.placement.memory import VLLM_MEMORY_FRACTION, overhead_bytes
 from estimator.placement.placements import Rig
-from estimator.server_options import DEFAULT_SERVER, ServerOptions
+from estimator.server_options import DEFAULT_SERVER, ServerOptions, SplitMode
 from estimator.structure.architecture import ModelArchitecture
 from estimator.types import BACKENDS, ENGINES, SERVERS, Accelerator, Backend, Engine, Host, Quant, UnsupportedError
 
@@ -30,6 +30,7 @@ class Overrides:
     software: str | None = None
     build_age_years: float = 0.0
     server: ServerOptions = DEFAULT_SERVER
+    split_mode: SplitMode | None = None
     #: Device memory that something beside the model takes: a draft model, a vision projector.
     reserved_bytes: int = 0
     #: Whether weights may lie in system memory where the devices do not hold all.
@@ -94,15 +95,17 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
     for e_code, b_code in {(int(e), int(b)) for e, b in zip(engine.flat, backend.flat, strict=True) if e != NO_ENGINE}:
         mask = (engine == e_code) & (backend == b_code)
         overhead += mask * _overheads(gpus, ENGINES[e_code], BACKENDS[b_code])[:, None]
+    cuts = overrides.split_mode is SplitMode.TENSOR and count > 1
     cards = None
-    if count > 1:
+    if count > 1 and not cuts:
         cards = np.repeat((np.floor(usable) - overhead)[None], count, axis=0)
         cards[0] -= overrides.reserved_bytes
     return Rig(
         usable=np.floor(usable * count),
         capacity=static.capacity * count,
         overhead=overhead * count + overrides.reserved_bytes,
-        offloads=static.offloads & overrides.offloads,
+        # The one device that llama.cpp makes of those that cut every matrix takes the whole model.
+        offloads=static.offloads & (overrides.offloads and not cuts),
         link_bytes_s=static.link,
         count=count,
         host_memory_bytes=static.host_memory,
@@ -112,6 +115,7 @@ def _rig(choices: EngineChoices, hosts: tuple[Host, ...], overrides: Overrides) 
         cards=cards,
         step_tokens=static.step_tokens,
         server=overrides.server,
+        cuts=cuts,
     )
 
 

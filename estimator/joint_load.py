@@ -75,7 +75,7 @@ class JointLoad:
         self.coefs, self.losses = self._coefficients(calibration), calibration.losses
         self.placements = self._place(self.fleet.rig, self.overrides.gpu_layers, self.overrides.cpu_moe_layers)
         engine = ENGINES[int(self.fleet.choices.engine.max(where=self.fleet.available, initial=0))]
-        self.lays_out = len(self.devices) > 1 and engine not in SERVERS
+        self.lays_out = len(self.devices) > 1 and engine not in SERVERS and not self.fleet.rig.cuts
         self.layouts: list[tuple[Placed, Layout]] = []
         self.speculations: list[Speculation] = []
 

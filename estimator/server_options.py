@@ -1,8 +1,18 @@
-"""Options of a server of checkpoints."""
+"""Options of a server of checkpoints, and how llama.cpp shares a model over devices."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SplitMode(StrEnum):
+    """llama.cpp's ways to share a model over several devices (``-sm``): whole layers, rows of dense matrices, or a part of
+    every matrix and of the cache. It takes whole layers by itself."""
+
+    LAYER = "layer"
+    ROW = "row"
+    TENSOR = "tensor"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from estimator.fact_words import FACT_WORDS
-from estimator.server_options import DEFAULT_SERVER, ServerOptions
+from estimator.server_options import DEFAULT_SERVER, ServerOptions, SplitMode
 
 
 class Engine(StrEnum):
@@ -348,9 +348,9 @@ class EstimateRequest:
     wired_limit_bytes: int | None = None
     # A fork or front of the engine with a pace of its own (``ik_llama.cpp``); None means the engine itself.
     software: str | None = None
-    # Age of the engine's build in years; 0 means a current one.
-    build_age_years: float = 0.0
+    build_age_years: float = 0.0  # of the engine; 0 means a current one
     server: ServerOptions = DEFAULT_SERVER
+    split_mode: SplitMode | None = None
     # Streams are at all depths at once: an engine that pages holds the expected cache of each, not a whole context.
     expected_occupancy: bool = False
 

@@ -21,6 +21,7 @@ from estimator.fleet import require_engine
 from estimator.grid import FitBlock
 from estimator.joint_load import JointLoad, Outcome
 from estimator.placement.hardware import choose_engine, with_wired_limit
+from estimator.server_options import SplitMode
 from estimator.speed.own_heads import own_heads_load
 from estimator.speed.speculative import Draft, DraftLoad, require_draft
 from estimator.speed.throughput import pace
@@ -76,6 +77,8 @@ def what_if(
     request = replace(request, accelerator=devices[0], gpu_count=len(devices))
     if len(devices) > 1:
         require_company(devices)
+        if len(kinds) > 1 and request.split_mode not in (None, SplitMode.LAYER):
+            raise EstimatorError("accelerators that differ share whole layers; leave split_mode out")
         request = _on_all(model, request, kinds)
     require_options(model, request, require_engine(model, devices[0], request.quant, overrides_of(request)))
     draft_load = None

@@ -36,7 +36,7 @@ KEYS: tuple[str, ...] = (
     "model", "gpu", "quant", "gpu_count", "host", "engine", "backend", "prompt_tokens", "output_tokens", "depth",
     "context_tokens", "kv_cache_type", "k_cache_type", "v_cache_type", "flash_attention", "batch", "micro_batch",
     "is_occupancy_expected",
-    "gpu_layers", "cpu_moe_layers", "link", "power_limit_w",
+    "gpu_layers", "cpu_moe_layers", "split_mode", "link", "power_limit_w",
     "build_date", "wired_limit_mb", "gpu_memory_utilization", "max_num_batched_tokens", "max_num_seqs", "data_parallel",
     "pipeline_parallel", "expert_parallel", "latent_cache",
     "workload", "model_config", "model_gguf", "model_url", "model_index", "gpu_facts", "host_memory_gb",

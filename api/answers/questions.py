@@ -38,6 +38,7 @@ from estimator.estimate import estimate
 from estimator.fit_facts import DraftFacts, FitFacts
 from estimator.placement.hosts import host_for
 from estimator.sentences import Sentence, SentenceCode
+from estimator.server_options import SplitMode
 from estimator.server_pool import ServerPool, server_pool
 from estimator.speed.mixed_gpus import DeviceLoad
 from estimator.speed.speculative import Draft, Speculation
@@ -334,6 +335,7 @@ class Answerer:
             gpu_layers=keys.integer(question, "gpu_layers"),
             cpu_moe_layers=keys.integer(question, "cpu_moe_layers"),
             server=keys.server(question),
+            split_mode=keys.choice(question, "split_mode", SplitMode),
             expected_occupancy=keys.boolean(question, "is_occupancy_expected") or False,
             wired_limit_bytes=None if limit_mb is None else limit_mb * 1024**2,
         )

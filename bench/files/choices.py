@@ -2,7 +2,8 @@
 
 Every model on every accelerator in every precomputed quantization for every workload, against the rules of
 ``tests.estimator.test_whole_catalog`` (a test asks every fifth model); and pairs of accelerators of one family, of which one is
-at least as good in every fact: how often it is estimated to be slower, by which a device's own correction is too large.
+at least as good in every fact: how often it is estimated to be slower with the same engine and backend, by which a device's
+own correction is too large.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from itertools import permutations
 
 import numpy as np
 
-from estimator.calibration.effects import family_of, unit_clocks_s
+from estimator.calibration.siblings import is_better
 from estimator.grid import evaluate_block
-from estimator.types import Accelerator
 from estimator.verdict import FITS_TIGHTLY
 from tests.estimator.test_whole_catalog import GPUS, QUANTS, RULES, USES, Cells
 from tests.support import answers
@@ -24,20 +24,6 @@ from tests.support import answers
 NOTICEABLE = 0.05
 #: Pairs that are printed.
 WORST = 10
-
-
-def is_better(one: Accelerator, other: Accelerator) -> bool:
-    """Whether ``one`` is of the family of ``other`` and at least as good in every fact that speed is estimated from."""
-    if family_of(one) != family_of(other) or one.compute_capability != other.compute_capability:
-        return False
-    facts = (
-        (device.memory_bytes, device.bandwidth_bytes_s, device.matrix_flops, device.fp32_flops, unit_clocks_s(device))
-        for device in (one, other)
-    )
-    pairs = list(zip(*facts, strict=True))
-    if any((mine is None) != (theirs is None) for mine, theirs in pairs):
-        return False
-    return all(mine >= theirs for mine, theirs in pairs if mine is not None and theirs is not None)
 
 
 def main() -> int:
@@ -55,7 +41,8 @@ def main() -> int:
         for rule in RULES:
             broken[rule.__name__] += int(rule(asked).sum())
         whole = asked.runs & (block.status <= FITS_TIGHTLY)
-        both = whole[better] & whole[worse] & (block.engine[better] == block.engine[worse])[:, :, None]
+        alike = (block.engine[better] == block.engine[worse]) & (block.backend[better] == block.backend[worse])
+        both = whole[better] & whole[worse] & alike[:, :, None]
         gain = np.where(both, asked.decode[worse] / np.maximum(asked.decode[better], 1e-9) - 1, 0.0)
         compared += int(both.sum())
         slower += (gain > NOTICEABLE).sum(axis=(1, 2))

@@ -14,15 +14,15 @@ from estimator.accuracy import crossval
 from estimator.accuracy.fit_multi_gpu import FIRST, fit_parallel
 from estimator.accuracy.fit_offload import STARTS as OFFLOAD_STARTS
 from estimator.accuracy.fit_offload import fit_offload
-from estimator.accuracy.fitting import Observation, fit
-from estimator.accuracy.observations import Entities, MeasuredRow, observe
+from estimator.accuracy.fitting import Fit, Observation, fit
+from estimator.accuracy.observations import Entities, MeasuredRow, observe, on_another_device
 from estimator.accuracy.serving.fit import UNFITTED, fit_streams
 from estimator.accuracy.serving.rows import rows_of_one_stream
 from estimator.accuracy.spread import fit_spread, spread
 from estimator.calibration.coefficients import Calibration
 from estimator.calibration.effects import DECODE_FACTORS, PREFILL_FACTORS, chip_of, effect_name
 from estimator.calibration.intervals import DEPTH
-from estimator.calibration.siblings import Siblings, of_parts, ordered, siblings_of
+from estimator.calibration.siblings import Siblings, families_of, of_parts, ordered, siblings_of
 from estimator.calibration.term_logs import PER_WEIGHT_TERMS
 from estimator.speed.roofline import DECODE_TERMS
 from estimator.structure.likeness import special_layers
@@ -53,6 +53,8 @@ UNFITTED_OFFLOAD: Mapping[str, Any] = {
     "default_link_bytes_s": DEFAULT_LINK_BYTES_S,
 }
 _SMALL_EFFECT = 5e-4
+#: Part of its time by which a device without rows may be quicker than a better one of its family: far within every range.
+_SMALL_LEAD = 0.03
 #: Ways to leave rows out whose errors set the ranges.
 RANGE_SCHEMES: tuple[str, ...] = ("pair", "gpu", "family", "source")
 
@@ -69,10 +71,11 @@ def calibrate(
     """
     result: dict[str, Any] = {"rows": len(rows), "ttft_fixed_s": TTFT_FIXED_S}
     rows = [*rows, *rows_of_one_stream(serving, rows)]
-    measured, lines = observe(entities, rows), siblings_of(entities.accelerators.values())
+    measured, parts = observe(entities, rows), entities.accelerators.values()
+    lines, families = siblings_of(parts), families_of(parts)
     for kind in ("decode", "prefill"):
         own = [row for row in measured if row.kind == kind]
-        result[kind] = _fit_kind(kind, own, lines, say)
+        result[kind] = _fit_kind(kind, own, lines, families, say)
     result["offload"] = UNFITTED_OFFLOAD
     result["parallel"], result["streams"] = FIRST, UNFITTED
     result["offload"] = fit_offload(entities, rows, result, say)
@@ -82,7 +85,11 @@ def calibrate(
 
 
 def _fit_kind(
-    kind: str, measured: Sequence[MeasuredRow], lines: Sequence[Siblings], say: Callable[[str], None]
+    kind: str,
+    measured: Sequence[MeasuredRow],
+    lines: Sequence[Siblings],
+    families: Sequence[Siblings],
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     observations = [row.observation for row in measured]
     quants = [row.quant.slug for row in measured]
@@ -107,7 +114,7 @@ def _fit_kind(
         say(f"{kind:8} left out by {scheme:7} {validated[scheme]}")
     return {
         "effects": of_parts(effects, OF_PARTS[kind], counts, lines),
-        "measured": _measured(observations, quants, residual, lines),
+        "measured": _measured(measured, residual, lines, families, fitted),
         "seen": {
             "gpu": sorted({f"{row.gpu}|{row.stack}" for row in observations}),
             "family": sorted({f"{row.factors['family']}|{row.stack}" for row in observations}),
@@ -174,24 +181,52 @@ def _times(row: Observation, factors: Sequence[float]) -> Observation:
 
 
 def _measured(
-    observations: Sequence[Observation], quants: Sequence[str], residual: Any, lines: Sequence[Siblings]
+    measured: Sequence[MeasuredRow],
+    residual: Any,
+    lines: Sequence[Siblings],
+    families: Sequence[Siblings],
+    fitted: Fit,
 ) -> dict[str, dict[str, dict[str, tuple[float, list[str] | None]]]]:
     """Model -> GPU -> engine and backend -> (shrunk residual, quants measured); None for a GPU that has a residual by the
     order of its siblings alone."""
     positions: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for index, row in enumerate(observations):
-        positions[row.model, row.gpu, row.stack].append(index)
+    for index, row in enumerate(measured):
+        positions[row.observation.model, row.observation.gpu, row.observation.stack].append(index)
     out: dict[str, dict[str, dict[str, tuple[float, list[str] | None]]]] = {}
-    of_stacks: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    of_stacks: dict[tuple[str, str], dict[str, list[int]]] = defaultdict(dict)
     for (model, gpu, stack), members in sorted(positions.items()):
         shift = crossval.measured_shift([float(residual[index]) for index in members])
         of_gpu = out.setdefault(model, {}).setdefault(gpu, {})
-        of_gpu[stack] = (shift, sorted({quants[index] for index in members}))
-        of_stacks[model, stack][gpu] = len(members)
-    for (model, stack), counts in of_stacks.items():
+        of_gpu[stack] = (shift, sorted({measured[index].quant.slug for index in members}))
+        of_stacks[model, stack][gpu] = members
+    for (model, stack), of_gpus in of_stacks.items():
+        counts = {gpu: len(members) for gpu, members in of_gpus.items()}
+        for siblings in families:
+            own = [measured[index] for gpu in of_gpus.keys() & siblings.parts.keys() for index in of_gpus[gpu]]
+            if own:
+                _order(
+                    out[model],
+                    stack,
+                    counts,
+                    siblings,
+                    _seconds(min(own, key=_quickness), siblings, fitted),
+                    _SMALL_LEAD,
+                )
+        # Parts of one chip keep their order in every row, whatever weighs in it.
         for siblings in lines:
-            _order(out[model], stack, counts, siblings)
+            _order(out[model], stack, counts, siblings, dict.fromkeys(siblings.parts, 0.0), _SMALL_EFFECT)
     return out
+
+
+def _quickness(row: MeasuredRow) -> tuple[float, str, str]:
+    """Orders rows by their time for a token: in the quickest one fixed costs, which parts differ least in, weigh most."""
+    return row.observation.log_seconds, row.accelerator.slug, row.quant.slug
+
+
+def _seconds(row: MeasuredRow, siblings: Siblings, fitted: Fit) -> dict[str, float]:
+    """Log seconds that a row would take on each part."""
+    on_parts = [on_another_device(row, part) for part in siblings.parts.values()]
+    return dict(zip(siblings.parts, fitted.predict(on_parts).tolist(), strict=True))
 
 
 def _order(
@@ -199,18 +234,23 @@ def _order(
     stack: str,
     counts: Mapping[str, int],
     siblings: Siblings,
+    seconds: Mapping[str, float],
+    least: float,
 ) -> None:
-    """Bring the residuals of a model with one stack into the order of ``siblings``; parts that differ by memory alone have
-    the mean of theirs."""
-    if not counts.keys() & siblings.parts.keys():
+    """Bring a model's times with one stack into the order of ``siblings``, whose log ``seconds`` are without what rows have
+    shown; parts that differ by memory alone have the mean of theirs. A part without rows moves by ``least`` or not at all."""
+    known = {slug: measured[slug][stack] for slug in siblings.parts if stack in measured.get(slug, {})}
+    if not known:
         return
     of_chips: dict[str, list[float]] = defaultdict(list)
-    for gpu in counts.keys() & siblings.parts.keys():
-        of_chips[chip_of(gpu)].append(measured[gpu][stack][0])
+    for slug in counts.keys() & known.keys():
+        of_chips[chip_of(slug)].append(known[slug][0])
     means = {chip: math.fsum(values) / len(values) for chip, values in of_chips.items()}
-    known = {slug: measured[slug][stack] for slug in counts.keys() & siblings.parts.keys()}
-    values = {slug: known[slug][0] if slug in known else means.get(chip_of(slug), 0.0) for slug in siblings.parts}
-    for slug, value in ordered(values, counts, siblings).items():
+    shifts = {slug: known[slug][0] if slug in known else means.get(chip_of(slug), 0.0) for slug in siblings.parts}
+    times = ordered({slug: seconds[slug] + shift for slug, shift in shifts.items()}, counts, siblings)
+    for slug, time in times.items():
+        moved = time - seconds[slug] - shifts[slug]
+        value = round(shifts[slug] + moved, 5) if abs(moved) >= (0.0 if slug in known else least) else shifts[slug]
         if slug in known or value:
             quants = known[slug][1] if slug in known else [] if chip_of(slug) in means else None
             measured.setdefault(slug, {})[stack] = (value, quants)

@@ -29,6 +29,7 @@ from estimator.calibration.coefficients import Calibration
 from estimator.calibration.intervals import DEPTH
 from estimator.estimate import estimate
 from estimator.placement.layer_sums import model_tables
+from estimator.server_options import SplitMode
 from estimator.speed.coefficients import depth_log
 from estimator.speed.links import with_stated_link
 from estimator.speed.multi_gpu import MODES
@@ -57,7 +58,7 @@ FIRST: Mapping[str, Any] = {
 }
 #: A (GPU, model, count) group of n rows counts as n to this power.
 GROUP_POWER = 0.5
-#: Fewer rows than this make no range of their own; the wider of the kind's two is taken.
+#: Fewer rows than this make no range of their own: one that also holds those of all modes is taken.
 MINIMUM_ROWS = 40
 #: llama.cpp cut every matrix by rows over several GPUs before this year, and whole layers from then on.
 LAYER_SPLIT_YEAR = 2024
@@ -65,8 +66,8 @@ _ENGINES = {engine.value: engine for engine in Engine}
 _TENSOR_ENGINES = frozenset({"vllm", "mlc-llm", "sglang", "tensorrt-llm", "lmdeploy"})
 _LAYER_ENGINES = frozenset({"llama.cpp", "ik_llama.cpp", "ollama"})
 _TENSOR_DEGREE = re.compile(r"\btp=(\d+)")
-#: Ways of llama.cpp and its fork to cut matrices, and of vLLM to cut the cache by tokens.
-_CUT_MODES = ("row", "tensor", "graph")
+#: Ways of llama.cpp and its fork to cut matrices that are not estimated, and of vLLM to cut the cache by tokens.
+_CUT_MODES = ("row", "graph")
 _CACHE_CUT = re.compile(r"\bdcp(?!1\b)\d")
 _CACHE = re.compile(r"\b(?:ctk=|kv )([a-z0-9_]+)")
 _SWEPT_CONTEXT = re.compile(r"run_id kvsweep/[^;]*/c(\d+)/")
@@ -117,7 +118,7 @@ def why_not(row: Mapping[str, Any]) -> str | None:
         return "an engine that the estimator does not know"
     split = str(row.get("split_mode") or "")
     if row["engine"] in _LAYER_ENGINES and (_TENSOR_DEGREE.search(note) or split.startswith(_CUT_MODES)):
-        return "llama.cpp asked to cut every matrix, which is not its default"
+        return "matrices cut by a fork of llama.cpp, or by rows as it no longer does"
     if _CACHE_CUT.search(split):
         return "vLLM asked to cut the cache by tokens, which is not its default"
     if row.get("backend") == Backend.CPU.value:
@@ -142,6 +143,7 @@ def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
     engine = str(row["engine"])
     cache, micro, swept = _CACHE.search(note), micro_batch_of(row), _SWEPT_CONTEXT.search(note)
     cache_type = _CACHE_TYPES[cache.group(1).casefold()] if cache else CacheType.F16
+    cuts = engine == Engine.LLAMA_CPP.value and row.get("split_mode") == SplitMode.TENSOR.value
     quant = entities.quants[row["quant_slug"]]
     prefill = row["kind"] == "prefill"
     depth = int(row.get("depth") or 0)
@@ -162,8 +164,9 @@ def _shared(entities: Entities, row: Mapping[str, Any], model: ModelArchitecture
         prompt_tokens=int(row["n_prompt"]) if prefill else None,
         output_tokens=int(row.get("n_gen") or 128),
         micro_batch_tokens=micro,
+        split_mode=SplitMode.TENSOR if cuts else None,
     )
-    return Shared(row, "tensor" if engine in _TENSOR_ENGINES else "layers", model, request)
+    return Shared(row, "cut" if cuts else "tensor" if engine in _TENSOR_ENGINES else "layers", model, request)
 
 
 def _linked(accelerator: Accelerator, row: Mapping[str, Any]) -> Accelerator:
@@ -250,12 +253,12 @@ def fit_parallel(
         widest = held_range(sources.tolist(), residual)
         for mode in MODES:
             mask = modes == mode
-            own = held_range(sources[mask].tolist(), residual[mask]) if mask.sum() >= MINIMUM_ROWS else widest
-            out["ranges"] = {**out["ranges"], f"{kind} {mode}": own[0]}
-            out["errors"] |= {
-                f"{kind} {mode}": {**_errors(fitted, mask), "inside": share_of(own[1] if own is not widest else None)}
-            }
-            say(f"parallel {kind} {mode}: {fitted.constants} {out['errors'][f'{kind} {mode}']} range {own[0]}")
+            ends, inside = held_range(sources[mask].tolist(), residual[mask]) if mask.any() else widest
+            if mask.sum() < MINIMUM_ROWS:
+                ends, inside = (min(ends[0], widest[0][0]), max(ends[1], widest[0][1])), None
+            out["ranges"] = {**out["ranges"], f"{kind} {mode}": ends}
+            out["errors"] |= {f"{kind} {mode}": {**_errors(fitted, mask), "inside": share_of(inside)}}
+            say(f"parallel {kind} {mode}: {fitted.constants} {out['errors'][f'{kind} {mode}']} range {ends}")
     return out
 
 

@@ -76,8 +76,8 @@ _WIDE_HOST = re.compile(r"znver[45]|sapphirerapids|Ryzen \d 9\d{3}|Ryzen AI 9")
 _OLD_VLLM = re.compile(r"\bv?0\.[0-7]\.\d")
 #: What rows say of a card whose name others of other memory and bandwidth bear, too.
 _UNNAMED_CARD = "(unspecified)"
-#: Arm boards, which drive a graphics card over one PCIe lane.
-_SMALL_HOST = re.compile(r"Raspberry Pi|Cortex-A|CIX P1")
+#: Arm boards, which drive a graphics card over one PCIe lane, and computers of Arm and RISC-V processors with slow cores.
+_SMALL_HOST = re.compile(r"Raspberry Pi|Cortex-A|CIX P1|Ampere Altra|RISC-V")
 #: From this month on macOS 15 gives the GPU more of the memory than the fraction that the catalog states by default.
 _WIDER_LIMIT = "2024-09"
 #: A row that does not say whether weights were offloaded counts when they fill no more of the memory than this.
@@ -128,7 +128,7 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
     if row.get("offload") and not is_unrecorded(row):
         return "weights in system memory"
     if _SMALL_HOST.search(str(row.get("host_cpu") or "")) and row.get("backend") != Backend.CPU.value:
-        return "a card in an Arm board"
+        return "a card in a computer of an Arm or RISC-V processor"
     if row.get("engine") == Engine.IK_LLAMA_CPP.value and row.get("backend") == Backend.VULKAN.value:
         return "a backend that its engine is not offered with"
     if row.get("backend") == Backend.CPU.value and (row.get("threads") or FEWEST_THREADS) < FEWEST_THREADS:
@@ -179,6 +179,28 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
     backend = backend_of(row, accelerator)
     engine = str(row.get("engine") or Engine.LLAMA_CPP.value)
     engine = _SAME_ENGINE.get(engine, engine)
+    observation = _observation(row, accelerator, model, quant, backend, engine)
+    read = sum(observation.terms[: DECODE_TERMS.index("attend")])
+    if decode and read * float(row["tok_s"]) > MOST_OF_BANDWIDTH:
+        # The row reads more than its stated time allows: other weights, or drafted tokens.
+        return None
+    return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
+
+
+def on_another_device(measured: MeasuredRow, accelerator: Accelerator) -> Observation:
+    """What a row would be about on another device, with the time that it states for its own."""
+    return _observation(measured.row, accelerator, measured.model, measured.quant, measured.backend, measured.engine)
+
+
+def _observation(
+    row: Mapping[str, Any],
+    accelerator: Accelerator,
+    model: ModelArchitecture,
+    quant: Quant,
+    backend: Backend,
+    engine: str,
+) -> Observation:
+    decode = row["kind"] == "decode"
     # A custom mix under a standard name.
     scale = weight_scale(row, model, quant) if row.get("quant_match") == "variant" else 1.0
     terms, slopes = (
@@ -186,12 +208,9 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
         if decode
         else _prefill_terms(row, accelerator, model, quant, scale, backend, engine)
     )
-    if decode and sum(terms[: DECODE_TERMS.index("attend")]) * float(row["tok_s"]) > MOST_OF_BANDWIDTH:
-        # The row reads more than its stated time allows: other weights, or drafted tokens.
-        return None
     age, kernels = build_age_of(row), kernel_quant(model.architecture, quant)
     tokens = 1.0 if decode else float(row.get("n_prompt") or DEFAULT_PROMPT_TOKENS)
-    observation = Observation(
+    return Observation(
         terms=terms,
         log_seconds=math.log(tokens / float(row["tok_s"])),
         factors=factor_values(
@@ -215,7 +234,6 @@ def _observed(entities: Entities, row: Mapping[str, Any]) -> MeasuredRow | None:
         stack=stack_of(engine, backend.value),
         source=source_of(row),
     )
-    return MeasuredRow(row, row["kind"], accelerator, model, quant, backend, engine, observation)
 
 
 def backend_of(row: Mapping[str, Any], accelerator: Accelerator) -> Backend:

@@ -251,8 +251,10 @@ def _rows_of(observations: Sequence[Observation]) -> list[tuple[str, Any]]:
 _SPEED_NAMES = {
     "decode layers": "decode, layers split",
     "decode tensor": "decode, tensor parallel",
+    "decode cut": "decode, tensor parallel by llama.cpp",
     "prefill layers": "prefill, layers split",
     "prefill tensor": "prefill, tensor parallel",
+    "prefill cut": "prefill, tensor parallel by llama.cpp",
 }
 
 

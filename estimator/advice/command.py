@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from estimator.fit_facts import FitFacts, cache_type, value_cache_type
+from estimator.server_options import SplitMode
 from estimator.structure.checkpoints import is_repository
 from estimator.types import CacheType, Engine, Quant, Strategy
 
@@ -89,6 +90,8 @@ def check_plain(tool: Tool, facts: FitFacts) -> None:
     if facts.draft is not None or facts.vision:
         extra = "a vision projector" if facts.draft is None else "a draft model"
         raise NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, f"{tool.value} cannot be told of {extra}.")
+    if facts.request.gpu_count > 1 and facts.request.split_mode not in (None, SplitMode.LAYER):
+        raise NoCommandError(CommandGap.PLACEMENT, f"{tool.value} cannot be told to cut the matrices of a model.")
     if facts.is_mixed:
         raise NoCommandError(
             CommandGap.MIXED_ACCELERATORS, f"{tool.value} cannot be told how accelerators that differ share the layers."

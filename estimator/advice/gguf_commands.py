@@ -20,6 +20,7 @@ from estimator.advice.command import (
 )
 from estimator.fit_facts import DraftFacts, FitFacts, cache_type, value_cache_type
 from estimator.placement.hardware import CACHE_TYPES, choose_engine
+from estimator.server_options import SplitMode
 from estimator.structure.checkpoints import is_repository
 from estimator.types import Backend, CacheType, Engine, Quant, QuantFormat, Strategy
 
@@ -61,7 +62,10 @@ def llama_flags(facts: FitFacts) -> list[str]:
         if request.micro_batch_tokens > 2048:
             flags += ["-b", str(request.micro_batch_tokens)]
     if request.gpu_count > 1:
-        flags += ["-sm", "layer"]
+        flags += ["-sm", request.split_mode or SplitMode.LAYER]
+        if request.split_mode is SplitMode.TENSOR:
+            # llama.cpp sizes a layer split by itself, and refuses to size this one.
+            flags += ["-fit", "off"]
         if facts.is_mixed:
             flags += ["-ts", ",".join(str(load.layers) for load in facts.devices)]
     return flags

@@ -1,4 +1,4 @@
-"""The order of siblings: parts of one chip, of which one states at least as much of everything as the other.
+"""The order of siblings: parts of one chip, or of one family, of which one states at least as much of everything as the other.
 
 What rows have shown of two such parts may contradict what the parts state: rigs differ by more than the parts do. Then both
 have what the rows of both have shown together, so that the better part is never estimated to be the slower one.
@@ -6,17 +6,19 @@ have what the rows of both have shown together, so that the better part is never
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from estimator.calibration.effects import die_of, effect_name
+from estimator.calibration.effects import die_of, effect_name, family_of, unit_clocks_s
+from estimator.speed.arithmetic import matrix_peak
 from estimator.types import Accelerator
 
-#: Facts of which more never makes a part slower.
+#: Facts of which more never makes a part slower; links and the size of the memory are not felt on one device.
 _FACTS: tuple[str, ...] = (
-    "memory_bytes", "bandwidth_bytes_s", "compute_units", "boost_hz", "matrix_flops", "half_flops", "int8_ops", "fp8_flops",
-    "fp4_flops", "fp32_flops", "tdp_w", "pcie_bytes_s", "link_bytes_s",
+    "bandwidth_bytes_s", "compute_units", "boost_hz", "matrix_flops", "half_flops", "int8_ops", "fp8_flops", "fp4_flops",
+    "fp32_flops", "tdp_w",
 )  # fmt: skip
 #: Weight of a part without rows beside that of one row.
 _WITHOUT_ROWS = 1e-3
@@ -25,7 +27,7 @@ _ROUNDS = 50
 
 @dataclass(frozen=True, slots=True)
 class Siblings:
-    """Parts of one chip by slug, with the pairs of them (better, lesser) whose facts have an order."""
+    """Parts of one chip or family by slug, with the pairs of them (better, lesser) whose facts have an order."""
 
     parts: Mapping[str, Accelerator]
     pairs: Sequence[tuple[str, str]]
@@ -40,18 +42,43 @@ def chip_line(accelerator: Accelerator) -> str | None:
 
 def is_at_least(part: Accelerator, other: Accelerator) -> bool:
     """Whether a part states at least as much as another one of everything that either states."""
-    for name in _FACTS:
-        mine, theirs = getattr(part, name), getattr(other, name)
-        if mine != theirs and (mine is None or theirs is None or mine < theirs):
-            return False
-    return True
+    return _is_more((getattr(part, name) for name in _FACTS), (getattr(other, name) for name in _FACTS))
+
+
+def is_better(part: Accelerator, other: Accelerator) -> bool:
+    """Whether a part is of the family of another one and reads and computes at least as fast by what both state."""
+    kinds = [(family_of(one), one.compute_capability) for one in (part, other)]
+    if kinds[0] != kinds[1] or part.inline_checks > other.inline_checks:
+        return False
+    mine, theirs = (
+        (one.bandwidth_bytes_s, unit_clocks_s(one), one.matrix_flops, one.fp32_flops) for one in (part, other)
+    )
+    return _is_more(mine, theirs)
+
+
+def _is_more(mine: Iterable[float | None], theirs: Iterable[float | None]) -> bool:
+    return all(a == b or (a is not None and b is not None and a > b) for a, b in zip(mine, theirs, strict=True))
 
 
 def siblings_of(accelerators: Iterable[Accelerator]) -> list[Siblings]:
-    """The lines that have parts in an order."""
+    """The lines of parts of one chip that have parts in an order."""
+    return _lines(accelerators, chip_line, is_at_least)
+
+
+def families_of(accelerators: Iterable[Accelerator]) -> list[Siblings]:
+    """The families that have parts in an order."""
+    known = (part for part in accelerators if part.kind != "cpu" and part.bandwidth_bytes_s)
+    return _lines((part for part in known if not math.isnan(matrix_peak(part))), family_of, is_better)
+
+
+def _lines(
+    accelerators: Iterable[Accelerator],
+    line_of: Callable[[Accelerator], str | None],
+    is_before: Callable[[Accelerator, Accelerator], bool],
+) -> list[Siblings]:
     lines: dict[str, list[Accelerator]] = defaultdict(list)
     for part in sorted(accelerators, key=lambda part: part.slug):
-        line = chip_line(part)
+        line = line_of(part)
         if line is not None:
             lines[line].append(part)
     out = []
@@ -60,7 +87,7 @@ def siblings_of(accelerators: Iterable[Accelerator]) -> list[Siblings]:
             (better.slug, lesser.slug)
             for better in parts
             for lesser in parts
-            if better is not lesser and is_at_least(better, lesser)
+            if better is not lesser and is_before(better, lesser)
         ]
         if pairs:
             out.append(Siblings({part.slug: part for part in parts}, pairs))

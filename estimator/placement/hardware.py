@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from estimator.structure.architecture import ModelArchitecture
 from estimator.types import Accelerator, Backend, CacheType, Engine, EstimatorError, Quant, QuantFormat
 
 #: AMD targets that llama.cpp's ROCm builds cover; others run through Vulkan.
@@ -177,6 +178,27 @@ CACHE_TYPES: dict[Engine, tuple[CacheType, ...]] = {
 }
 #: Engines that take a type for the values apart from that of the keys.
 SPLIT_CACHE_ENGINES = frozenset({Engine.LLAMA_CPP, Engine.IK_LLAMA_CPP, Engine.EXLLAMAV3})
+#: Backends on which llama.cpp cuts matrices over several devices (docs/multi-gpu.md).
+CUT_BACKENDS = (Backend.CUDA, Backend.ROCM)
+#: Architectures whose matrices it cannot cut though they have none of the parts that stand in the way
+#: (src/llama-arch.cpp, llm_arch_supports_sm_tensor).
+_UNCUT_ARCHITECTURES = frozenset(
+    {
+        "BitNetForCausalLM", "Gemma3nForConditionalGeneration", "MiniMaxM2ForCausalLM", "Olmo2ForCausalLM",
+        "Olmo3ForCausalLM", "OlmoeForCausalLM",
+    }
+)  # fmt: skip
+
+
+def cuts_matrices(model: ModelArchitecture) -> bool:
+    """Whether llama.cpp can cut the matrices of a model: not with latent attention, whose rows all heads share, compressed
+    contexts, state-space layers or short convolutions."""
+    whole = model.latent, model.state_space, model.short_conv_kernel or None
+    return (
+        all(part is None for part in whole)
+        and not any(model.compress_ratios)
+        and model.architecture not in _UNCUT_ARCHITECTURES
+    )
 
 
 def choose_engine(

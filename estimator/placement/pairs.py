@@ -107,7 +107,7 @@ class Pairs:
             usable=rig.usable.ravel(),
             overhead=rig.overhead.ravel(),
             device=tables.device[q] + in_one_pool * own_table[q] + vllm * _served(tables, own_table, rig)[q],
-            copies=cache_copies(model, rig, vllm) if rig.count > 1 and vllm.any() else None,
+            copies=cache_copies(model, rig, vllm | rig.cuts) if rig.cuts or (rig.count > 1 and vllm.any()) else None,
             lean=np.asarray(compute_of_cards(need, rig.count, pipelined=False).sum(axis=0)),
             activation=server_activation_bytes(model, steps, rig.ranks, rig.server.sequences) * rig.count,
             paging=Paging.of(model, need.situations, rig, engine == _VLLM, steps),
@@ -115,13 +115,13 @@ class Pairs:
 
     def compute(self) -> Floats:
         """Compute buffers of all devices together, (S, P), or (S, 1) where they are the same for all pairs."""
-        llama = compute_of_cards(self.need, self.rig.count, pipelined=True).sum(axis=0)[:, None]
+        llama = compute_of_cards(self.need, self.rig.count, pipelined=not self.rig.cuts).sum(axis=0)[:, None]
         return np.where(self.vllm, self.activation, llama) if self.vllm.any() else llama
 
     def compute_host(self, s: Ints, pipelined: Flags) -> Floats:
         """System memory of buffers and outputs, of the shape of ``pipelined``, with copies of inputs for the devices."""
         need = self.need
-        copies = 0.0 if self.rig.count == 1 else (PIPELINE_COPIES - 1) * (need.inputs - need.hidden)[s]
+        copies = 0.0 if self.rig.count == 1 or self.rig.cuts else (PIPELINE_COPIES - 1) * (need.inputs - need.hidden)[s]
         return np.asarray(need.compute_host[s] + copies * pipelined)
 
 

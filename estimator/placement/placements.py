@@ -26,6 +26,7 @@ class Rig:
     (G,) tells where the device's memory is a part of it, ``is_processor`` (G,) which devices are processors.
     ``step_tokens`` (G,) are those of a server's step where ``server`` gives none.
     ``cards`` (count, G, Q): memory of each of several beside its overhead; a layer sits on one of them. None: one pool.
+    ``cuts``: llama.cpp cuts every matrix and the cache over the devices.
     """
 
     usable: Floats
@@ -41,6 +42,7 @@ class Rig:
     cards: Floats | None = None
     step_tokens: Ints | None = None
     server: ServerOptions = DEFAULT_SERVER
+    cuts: bool = False
 
     def batched_tokens(self, g: Ints) -> Ints:
         """Tokens of a server's step on each of the devices ``g``."""

@@ -1,10 +1,11 @@
 """Several devices on one model: what they add to, and take from, the time that one device would need.
 
-Two ways to share a model, by engine. *Layers split* (llama.cpp and its forks): devices take turns on whole layers, so
-memory adds up and decode gains nothing; every boundary costs a hop. A long prompt is cut into micro-batches that the
-devices work on at once like an assembly line: m micro-batches on n devices take (m + n - 1) / (n m) of one device's time
-where the backend can queue copies. *Tensor parallel* (vLLM): every matrix is cut, so each device reads and computes its
-share, and twice a layer the devices add up their partial sums over the link between them, or through the host's memory.
+Two ways to share a model. *Layers split* (llama.cpp and its forks): devices take turns on whole layers, so memory adds up
+and decode gains nothing; every boundary costs a hop. A long prompt is cut into micro-batches that the devices work on at
+once like an assembly line: m micro-batches on n devices take (m + n - 1) / (n m) of one device's time where the backend can
+queue copies. *Tensor parallel* (vLLM, and llama.cpp where it is asked to): every matrix is cut, so each device reads and
+computes its share, and twice a layer the devices add up their partial sums over the link between them, or through the host's
+memory.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ SHARING_CARDS = 4.0
 #: Backends whose copies between devices can be queued, which llama.cpp's assembly line needs.
 PIPELINED_BACKENDS = frozenset({Backend.CUDA, Backend.ROCM})
 TENSOR_PARALLEL_ENGINES = frozenset(SERVERS)
-#: The two ways, as ``calibration.json`` names them.
-MODES: tuple[str, ...] = ("layers", "tensor")
+#: The ways, as ``calibration.json`` names them; the last one is tensor parallel by llama.cpp.
+MODES: tuple[str, ...] = ("layers", "tensor", "cut")
 
 
 def decode_shares(work: DecodeWork, coef: SpeedCoefficients) -> tuple[Floats, Floats]:
@@ -97,26 +98,30 @@ def _sums(work: DecodeWork | PrefillWork, tokens: Any, steps: Any, coef: SpeedCo
     return np.asarray(np.where(alone, 0.0, sums * (steps * started + moved)))
 
 
-def on_several(coef: SpeedCoefficients) -> SpeedCoefficients:
-    """``coef`` for several devices: what rows on one have shown of a model says nothing of tensor parallel."""
+def on_several(coef: SpeedCoefficients, *, cuts: bool = False) -> SpeedCoefficients:
+    """``coef`` for several devices: what rows on one have shown of a model says nothing of tensor parallel.
+
+    ``cuts``: llama.cpp is asked for it, with the kernels that it runs on one device.
+    """
     own = {
         f"{kind}_overall": getattr(coef, f"{kind}_overall")
         * np.exp(np.where(coef.tensor_parallel, -getattr(coef, f"{kind}_shift"), 0.0))
         for kind in ("decode", "prefill")
     }
-    return replace(coef, **own)
+    return replace(coef, **own, tensor_parallel=coef.tensor_parallel | cuts)
 
 
-def ranges_of(coef: SpeedCoefficients) -> dict[str, Any]:
+def ranges_of(coef: SpeedCoefficients, *, cuts: bool = False) -> dict[str, Any]:
     """Log ends of the ranges of tok/s on several devices by the way that each cell shares the model, as fields of ``coef``.
 
     They include how well measured devices are known; one that was never measured is no surer in company than alone.
     """
     out: dict[str, Any] = {}
     for kind in ("decode", "prefill"):
-        layers, tensor = (coef.parallel.ranges[f"{kind} {mode}"] for mode in MODES)
+        layers, tensor, cut = (coef.parallel.ranges[f"{kind} {mode}"] for mode in MODES)
+        unserved = cut if cuts else layers
         for end, (name, wider) in enumerate((("low", np.minimum), ("high", np.maximum))):
             field = f"{kind}_{name}"
-            own = np.log(np.where(coef.tensor_parallel, tensor[end], layers[end]))
+            own = np.log(np.where(coef.tensor_parallel, tensor[end], unserved[end]))
             out[field] = np.where(coef.seen, own, wider(getattr(coef, field), own))
     return out

@@ -59,7 +59,7 @@ def speeds(
 ) -> Speeds:
     """Decode and prefill of every cell of ``placed``; ``coef`` is that of its pairs. ``watch`` sees what they are made of."""
     if rig.count > 1:
-        coef = on_several(coef)
+        coef = on_several(coef, cuts=rig.cuts)
     step, work = decode_work(model, tables, need, rig, placed), prefill_work(model, tables, need, rig, placed)
     if watch is not None:
         watch(step, work, coef)
@@ -87,7 +87,7 @@ def pace(
     cells = speeds(model, tables, need, rig, placed, coef, watch)
     offloaded = False if placed.runs is not None else np.asarray(placed.on_host) > 0
     if several:
-        coef = replace(coef, **ranges_of(coef))
+        coef = replace(coef, **ranges_of(coef, cuts=rig.cuts))
     # Measured loads had everything on one device, so a split load is at best calibrated.
     shared = True if several else offloaded
     if np.any(cells.step.batch > 1):

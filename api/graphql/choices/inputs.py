@@ -15,6 +15,7 @@ from api.graphql.core.inputs import within_reach
 from api.graphql.core.scalars import Int64, PartialDate
 from estimator.judgement import recommend
 from estimator.judgement.serving.curve import MAX_STREAMS
+from estimator.server_options import SplitMode
 from estimator.types import CacheType, WorkloadKind
 
 
@@ -156,6 +157,11 @@ class EstimateInput:
     )
     cpu_moe_layers: int | None = strawberry.field(
         default=None, description="Layers whose experts stay on the host; the best number when left out."
+    )
+    split_mode: SplitMode | None = strawberry.field(
+        default=None,
+        description="How llama.cpp shares the model over several accelerators (`-sm`): whole layers when left out. `TENSOR` "
+        "cuts every matrix and the cache, on CUDA and ROCm; `ROW` was removed from llama.cpp in June 2026.",
     )
     link: str | None = strawberry.field(
         default=None,

@@ -7,6 +7,7 @@ from enum import Enum, StrEnum
 from api.answers.choices.models import ModelKind
 from api.graphql.core.described import describe
 from estimator.judgement.capability import CapabilityEvidence
+from estimator.server_options import SplitMode
 from estimator.types import Backend as BackendKind
 from estimator.types import CacheType, Evidence, OperatingMode, QuantFormat, Strategy, WorkloadKind
 from estimator.types import Engine as EngineKind
@@ -137,6 +138,16 @@ describe(
         "METAL": "Apple Metal.",
         "SYCL": "SYCL (Intel oneAPI).",
         "CPU": "The processor itself.",
+    },
+)
+describe(
+    SplitMode,
+    "SplitMode",
+    "Ways of llama.cpp to share a model over several accelerators.",
+    {
+        "LAYER": "Whole layers on each.",
+        "ROW": "Rows of dense matrices on each; removed from llama.cpp in June 2026.",
+        "TENSOR": "A part of every matrix and of the cache on each.",
     },
 )
 describe(

@@ -137,6 +137,45 @@ def test_replicas_have_a_cache_each() -> None:
     assert "--tensor-parallel-size" not in text
 
 
+def test_llama_cpp_cuts_matrices_where_it_is_asked_to() -> None:
+    setup = {"model": "qwen3-32b", "gpu": "rtx-3090", "gpu_count": 2, "quant": "Q4_K_M", "engine": "llama.cpp"}
+    layers, cut = ask(**setup), ask(**setup, split_mode="tensor")
+    assert ask(**setup, split_mode="layer").estimate == layers.estimate
+    one, many = layers.estimate.decode, cut.estimate.decode
+    assert one is not None
+    assert many is not None
+    assert one.value < many.value < 2 * one.value
+    assert many.evidence is Evidence.CALIBRATED
+    # The devices hold the same weights and cache together, and each its own buffers.
+    assert cut.estimate.memory.weights_bytes == layers.estimate.memory.weights_bytes
+    assert cut.estimate.memory.kv_cache_bytes == layers.estimate.memory.kv_cache_bytes
+    text = next(iter(commands(cut.facts))).text.replace("\\\n", " ")
+    assert "-sm tensor -fit off" in " ".join(text.split())
+    # More devices than KV heads keep copies of the cache.
+    few = {**setup, "model": "qwen2.5-0.5b", "gpu_count": 4, "context_tokens": 32_768}
+    kept = [ask(**few, split_mode=mode).estimate.memory.kv_cache_bytes for mode in ("layer", "tensor")]
+    assert kept[1] == 2 * kept[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"split_mode": "row"}, "no row split since June 2026"),
+        ({"split_mode": "tensor", "model": "deepseek-v2-lite"}, "cannot cut the matrices of deepseek-v2-lite"),
+        ({"split_mode": "tensor", "backend": "Vulkan"}, "on CUDA and ROCm only"),
+        ({"split_mode": "tensor", "flash_attention": False}, "needs flash attention and the whole model"),
+        ({"split_mode": "tensor", "gpu_layers": 10}, "needs flash attention and the whole model"),
+        ({"split_mode": "tensor", "quant": "awq-int4"}, "is an option of llama.cpp, not of vLLM"),
+        ({"split_mode": "graph"}, "must be one of layer, row, tensor"),
+        ({"split_mode": "tensor", "gpu": None, "gpu_count": None, "gpus": ["rtx-3090", "rtx-4090"]}, "that differ"),
+    ],
+)
+def test_splits_that_llama_cpp_lacks_are_refused(question: dict[str, Any], message: str) -> None:
+    setup = {"model": "qwen3-8b", "gpu": "rtx-3090", "gpu_count": 2, "quant": "Q4_K_M"} | question
+    with pytest.raises(QuestionError, match=message):
+        ask(**{key: value for key, value in setup.items() if value is not None})
+
+
 def test_streams_that_a_server_has_no_room_for_wait() -> None:
     setup = {"model": "qwen3-8b", "gpu": "rtx-4090", "quant": "bf16-safetensors", "context_tokens": 16_384}
     answer = ask(**setup, batch=16)

@@ -11,6 +11,7 @@ from db.entries.measurements import measured_rows, serving_rows
 from estimator.accuracy.fit_multi_gpu import fit_kind, seconds_of, shared_rows, why_not
 from estimator.accuracy.serving.rows import rows_of_one_stream
 from estimator.calibration.coefficients import Calibration
+from estimator.server_options import SplitMode
 from estimator.types import CacheType
 from tests.estimator.entities import ENTITIES
 
@@ -29,14 +30,16 @@ ROW: dict[str, Any] = {
         ({"engine": "vllm", "date": "2023"}, None),
         ({"engine": "sglang"}, None),
         ({"split_mode": "layer"}, None),
-        ({"split_mode": "graph (max-gpu 2)"}, "llama.cpp asked to cut every matrix, which is not its default"),
+        ({"split_mode": "tensor"}, None),
+        ({"split_mode": "row"}, "matrices cut by a fork of llama.cpp, or by rows as it no longer does"),
+        ({"split_mode": "graph (max-gpu 2)"}, "matrices cut by a fork of llama.cpp, or by rows as it no longer does"),
         ({"engine": "vllm", "split_mode": "tp8 dcp1"}, None),
         (
             {"engine": "vllm", "split_mode": "tp8 dcp8"},
             "vLLM asked to cut the cache by tokens, which is not its default",
         ),
         ({"backend": "CPU"}, "processors on several sockets"),
-        ({"source_note": "tp=2 pp=1"}, "llama.cpp asked to cut every matrix, which is not its default"),
+        ({"source_note": "tp=2 pp=1"}, "matrices cut by a fork of llama.cpp, or by rows as it no longer does"),
         ({"source_note": "kv turboquant_4bit_nc; x"}, "a KV cache type that the estimator does not know"),
         ({"kind": "prefill"}, "prefill of an unstated prompt"),
         ({"kind": "prefill", "n_prompt": 512}, None),
@@ -67,6 +70,8 @@ def test_a_row_is_asked_about_as_it_ran() -> None:
     assert (first.request.micro_batch_tokens, first.request.depth_tokens) == (2048, 16384)
     assert (second.mode, second.request.depth_tokens) == ("tensor", 8192)
     assert second.request.kv_cache_type is CacheType.FP8
+    (cut,) = shared_rows(ENTITIES, [{**ROW, "split_mode": "tensor"}])
+    assert (cut.mode, cut.request.split_mode) == ("cut", SplitMode.TENSOR)
 
 
 def test_the_committed_constants_are_what_the_rows_give() -> None:
@@ -76,7 +81,7 @@ def test_the_committed_constants_are_what_the_rows_give() -> None:
     rows += rows_of_one_stream(list(serving_rows()), rows)
     fitted = fit_kind(shared_rows(ENTITIES, rows), committed, "decode")
     assert fitted.constants == pytest.approx({name: committed["parallel"][name] for name in fitted.constants}, rel=1e-3)
-    for name, median, p90 in (("decode layers", 0.1, 0.3), ("decode tensor", 0.12, 0.45)):
+    for name, median, p90 in (("decode layers", 0.1, 0.3), ("decode tensor", 0.12, 0.45), ("decode cut", 0.15, 0.3)):
         errors = committed["parallel"]["errors"][name]["source"]
         assert errors["median"] < median
         assert errors["p90"] < p90

@@ -59,7 +59,7 @@ def test_a_processor_without_a_known_peak_calibrates_decode_and_no_prompt() -> N
         ({"offload": "n_cpu_moe=2"}, "weights in system memory"),
         ({"offload": "unknown (not recorded)"}, None),
         ({"model_slug": None}, "no catalog entity for its model"),
-        ({"host_cpu": "Raspberry Pi 5 (Cortex-A76)"}, "a card in an Arm board"),
+        ({"host_cpu": "Raspberry Pi 5 (Cortex-A76)"}, "a card in a computer of an Arm or RISC-V processor"),
         ({"host_cpu": "Raspberry Pi 5 (Cortex-A76)", "backend": "CPU"}, None),
         ({"backend": "CPU", "threads": 1}, "too few threads of a processor to read its memory"),
         ({"backend": "CPU", "threads": 8}, None),

@@ -21,6 +21,7 @@ from estimator.advice.commands import commands, missing_commands
 from estimator.calibration.coefficients import Calibration
 from estimator.estimate import estimate
 from estimator.fit_facts import FitFacts, request_of
+from estimator.server_options import SplitMode
 from estimator.structure.checkpoints import is_repository
 from estimator.types import CacheType, Engine, EstimatorError, QuantFormat, Status, Strategy
 from tests.support.catalogs import CATALOG
@@ -159,6 +160,17 @@ def test_several_streams_and_cards() -> None:
     assert flags_of(server, "-np") == "4"
     assert flags_of(server, "-c") == str(4 * fit.estimate.context_tokens)
     assert flags_of(server, "-sm") == "layer"
+
+
+def test_tools_that_cannot_be_told_to_cut_matrices_have_no_command() -> None:
+    fit = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), gpu_count=2, split_mode=SplitMode.TENSOR)
+    listed = commands(fit)
+    assert {command.tool for command in listed} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    for command in listed:
+        check_recorded(command)
+        assert flags_of(command, "-sm") == "tensor"
+        assert flags_of(command, "-fit") == "off"
+    assert gaps_of(fit)[Tool.OLLAMA] is CommandGap.PLACEMENT
 
 
 def test_vllm_and_mlx() -> None:
