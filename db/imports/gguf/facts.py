@@ -16,7 +16,7 @@ from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, l
 from db.imports.gguf.split import joined
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
 from db.imports.hub.config import extend_context, with_counts
-from db.imports.hub.layers import order_of_stacks, run_in_order
+from db.imports.hub.own_parts import order_of_stacks, run_in_order
 from estimator.structure.files import StoredLayers
 
 

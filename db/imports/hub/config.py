@@ -13,7 +13,8 @@ from db.imports.hub.attention import attention, flag, head_dims, key_heads
 from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.experts import experts
 from db.imports.hub.extras import extra_parameters, layer_facts
-from db.imports.hub.layers import block_count, feed_forwards, mixers, repeat_layers, window_of
+from db.imports.hub.layers import block_count, feed_forwards, mixers, window_of
+from db.imports.hub.own_parts import repeat_layers
 from db.imports.hub.section import Section, language_model
 from db.imports.hub.unread_keys import beside_the_point, require_all_read
 from db.imports.hub.vision import vision_parameters

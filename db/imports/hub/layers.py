@@ -9,6 +9,7 @@ from typing import Any
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.families import Family
+from db.imports.hub.own_parts import order_of_stacks
 
 MAX_LAYERS = 1_000
 _LETTERS = {
@@ -317,82 +318,3 @@ def _by_rule(values: Mapping[str, Any], family: Family, layers: int) -> str:
         else "D"
         for index in range(layers)
     )  # fmt: skip
-
-
-def repeat_layers(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> None:
-    """Let the facts of a model that loops over its layers have one layer for each time that one is run: it has a cache of its
-    own and the weights of the first time."""
-    if name not in _ORDERS:
-        return
-    order = _ORDERS[name](values, facts["n_layers"])
-    run_in_order(facts, order, keeps_last=values.get("recurrent_kv_cache_mode") == "last_loop")
-
-
-def run_in_order(facts: dict[str, Any], order: list[int], *, keeps_last: bool = False) -> None:
-    """Let ``facts`` have a layer for each number of ``order``; ``keeps_last``: only the last time of each has a cache.
-
-    Raises:
-        ImportFactsError: there would be more layers than are read.
-    """
-    attention = facts["attention"]
-    if not order or len(order) > MAX_LAYERS:
-        raise ImportFactsError(
-            f"the loops make {len(order):,} layers; at most {MAX_LAYERS:,} are read", "num_hidden_layers"
-        )
-    own = attention.get("per_layer") or [{}] * facts["n_layers"]
-    last = {layer: index for index, layer in enumerate(order)} if keeps_last else {}
-    layers, first = [], dict[int, int]()
-    for index, layer in enumerate(order):
-        again = {"weights_of": first[layer]} if layer in first else {}
-        layers.append({**own[layer], **again, **({"shares_kv": True} if last.get(layer, index) != index else {})})
-        first.setdefault(layer, index)
-    for part, key in ((attention, "layer_pattern"), (facts, "mlp_pattern"), (facts["norms"], "per_layer")):
-        if isinstance(part[key], str):
-            part[key] = "".join(part[key][layer] for layer in order)
-    facts["n_layers"], attention["per_layer"] = len(order), layers
-
-
-def _order_of_loops(key: str, default: int) -> Callable[[Mapping[str, Any], int], list[int]]:
-    return lambda values, layers: list(range(layers)) * (whole(values, key, 1, 64, default) or default)
-
-
-def order_of_stacks(values: Mapping[str, Any], layers: int) -> list[int]:
-    """HRM: in each cycle of the high stack, which comes second, the low one is run several times."""
-    low, high = list(range(layers // 2)), list(range(layers // 2, layers))
-    cycles, inner = (needed(values, f"{stack}_cycles", 1, 64) for stack in "HL")
-    return (low * inner + high) * cycles
-
-
-def _order_of_core(values: Mapping[str, Any], layers: int) -> list[int]:
-    """Dory: layers at both ends are run once."""
-    ends = [needed(values, f"n_{part}_layers", 0, MAX_LAYERS) for part in ("input", "output")]
-    core = whole(values, "n_recurrent_layers", 1, MAX_LAYERS, max(layers - sum(ends), 0)) or 0
-    if sum(ends) + core != layers or not core:
-        raise ImportFactsError(
-            f"'n_input_layers', 'n_recurrent_layers' and 'n_output_layers' must make {layers} layers",
-            "n_recurrent_layers",
-        )
-    return _looped(layers, ends[0], ends[0] + core, whole(values, "n_recurrent_loops", 1, 64, 2) or 2)
-
-
-def _order_of_passes(values: Mapping[str, Any], layers: int) -> list[int]:
-    """Inkling 2 with loops."""
-    if values.get("loop_config") is not None:
-        raise ImportFactsError("'loop_config' is not read; state 'loop_layer_index_start' and the like", "loop_config")
-    start, end = (needed(values, f"loop_layer_index_{part}", 0, layers) for part in ("start", "end"))
-    return _looped(layers, start, max(start, end), needed(values, "loop_num_passes", 1, 64))
-
-
-def _looped(layers: int, start: int, end: int, times: int) -> list[int]:
-    numbers = list(range(layers))
-    return numbers[:start] + numbers[start:end] * times + numbers[end:]
-
-
-#: Classes that loop over their layers -> numbers of the layers in the order in which they run.
-_ORDERS: dict[str, Callable[[Mapping[str, Any], int], list[int]]] = {
-    "DoryForCausalLM": _order_of_core,
-    "HrmTextForCausalLM": order_of_stacks,
-    "Inkling2LoopForCausalLM": _order_of_passes,
-    "NanbeigeForCausalLM": _order_of_loops("num_loops", 1),
-    "OuroForCausalLM": _order_of_loops("total_ut_steps", 4),
-}

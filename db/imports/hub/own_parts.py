@@ -1,4 +1,4 @@
-"""Parts that one class alone has, as extra parameters: several residual streams, shared blocks, low-rank gates.
+"""Parts that one class alone has: several residual streams, shared blocks, low-rank gates, layers that are run several times.
 
 Source of the shapes: the ``modeling_*`` modules of transformers 5.24. With the keys of the published checkpoints they give the
 published counts of GLM-5.3-Flash, Hy4 and Qwen3.8-Flash-Next to the parameter; Xing 4.0 mixes its streams as GLM-5-Next does.
@@ -6,13 +6,13 @@ published counts of GLM-5.3-Flash, Hy4 and Qwen3.8-Flash-Next to the parameter; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isqrt
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
 
-_WIDTH, _HEADS, _TOKENS = 4_194_304, 65_536, 1 << 28
+_WIDTH, _HEADS, _TOKENS, _LAYERS = 4_194_304, 65_536, 1 << 28, 1_000
 
 
 def stream_parameters(values: Mapping[str, Any], name: str, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -256,3 +256,93 @@ def of_cross_layers(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list
         ("gates and head norms of cross attention", cross * (2 * gates + norms)),
         ("rows of added tokens", 2 * added * hidden),
     ]
+
+
+def repeat_layers(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> None:
+    """Let the facts of a model that loops over its layers have one layer for each time that one is run: it has a cache of its
+    own and the weights of the first time."""
+    if name not in _ORDERS:
+        return
+    order = _ORDERS[name](values, facts["n_layers"])
+    run_in_order(facts, order, keeps_last=values.get("recurrent_kv_cache_mode") == "last_loop")
+
+
+def run_in_order(facts: dict[str, Any], order: list[int], *, keeps_last: bool = False) -> None:
+    """Let ``facts`` have a layer for each number of ``order``; ``keeps_last``: only the last time of each has a cache.
+
+    Raises:
+        ImportFactsError: there would be more layers than are read.
+    """
+    attention = facts["attention"]
+    if not order or len(order) > _LAYERS:
+        raise ImportFactsError(
+            f"the loops make {len(order):,} layers; at most {_LAYERS:,} are read", "num_hidden_layers"
+        )
+    own = attention.get("per_layer") or [{}] * facts["n_layers"]
+    last = {layer: index for index, layer in enumerate(order)} if keeps_last else {}
+    layers, first = [], dict[int, int]()
+    for index, layer in enumerate(order):
+        again = {"weights_of": first[layer]} if layer in first else {}
+        layers.append({**own[layer], **again, **({"shares_kv": True} if last.get(layer, index) != index else {})})
+        first.setdefault(layer, index)
+    for part, key in ((attention, "layer_pattern"), (facts, "mlp_pattern"), (facts["norms"], "per_layer")):
+        if isinstance(part[key], str):
+            part[key] = "".join(part[key][layer] for layer in order)
+    facts["n_layers"], attention["per_layer"] = len(order), layers
+
+
+def _times(layers: int, times: int | None) -> list[int]:
+    return list(range(layers)) * (times or 1)
+
+
+def _order_of_passes_over_all(values: Mapping[str, Any], layers: int) -> list[int]:
+    """Nanbeige 4.2: one pass more than losses are listed, where a list of them is."""
+    for key in ("loop_share_kv", "enable_depth_attention", "enable_double_loop_split"):
+        if values.get(key) is True:
+            raise ImportFactsError(f"{key!r} is not read for this architecture", key)
+    losses, stated = values.get("loop_loss_weights"), whole(values, "num_loops", 1, 64, 1)
+    if losses and isinstance(losses, list):
+        return _times(layers, whole({"loop_loss_weights": len(losses) + 1}, "loop_loss_weights", 1, 64))
+    return _times(layers, stated)
+
+
+def order_of_stacks(values: Mapping[str, Any], layers: int) -> list[int]:
+    """HRM: in each cycle of the high stack, which comes second, the low one is run several times."""
+    low, high = list(range(layers // 2)), list(range(layers // 2, layers))
+    cycles, inner = (needed(values, f"{stack}_cycles", 1, 64) for stack in "HL")
+    return (low * inner + high) * cycles
+
+
+def _order_of_core(values: Mapping[str, Any], layers: int) -> list[int]:
+    """Dory: layers at both ends are run once."""
+    ends = [needed(values, f"n_{part}_layers", 0, _LAYERS) for part in ("input", "output")]
+    core = whole(values, "n_recurrent_layers", 1, _LAYERS, max(layers - sum(ends), 0)) or 0
+    if sum(ends) + core != layers or not core:
+        raise ImportFactsError(
+            f"'n_input_layers', 'n_recurrent_layers' and 'n_output_layers' must make {layers} layers",
+            "n_recurrent_layers",
+        )
+    return _looped(layers, ends[0], ends[0] + core, whole(values, "n_recurrent_loops", 1, 64, 2) or 2)
+
+
+def _order_of_passes(values: Mapping[str, Any], layers: int) -> list[int]:
+    """Inkling 2 with loops."""
+    if values.get("loop_config") is not None:
+        raise ImportFactsError("'loop_config' is not read; state 'loop_layer_index_start' and the like", "loop_config")
+    start, end = (needed(values, f"loop_layer_index_{part}", 0, layers) for part in ("start", "end"))
+    return _looped(layers, start, max(start, end), needed(values, "loop_num_passes", 1, 64))
+
+
+def _looped(layers: int, start: int, end: int, times: int) -> list[int]:
+    numbers = list(range(layers))
+    return numbers[:start] + numbers[start:end] * times + numbers[end:]
+
+
+#: Classes that loop over their layers -> numbers of the layers in the order in which they run.
+_ORDERS: dict[str, Callable[[Mapping[str, Any], int], list[int]]] = {
+    "DoryForCausalLM": _order_of_core,
+    "HrmTextForCausalLM": order_of_stacks,
+    "Inkling2LoopForCausalLM": _order_of_passes,
+    "NanbeigeForCausalLM": _order_of_passes_over_all,
+    "OuroForCausalLM": lambda values, layers: _times(layers, whole(values, "total_ut_steps", 1, 64, 4)),
+}

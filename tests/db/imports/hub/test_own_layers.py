@@ -94,18 +94,29 @@ def test_passes_run_over_the_core_alone() -> None:
         facts_from_config(config | {"loop_config": {"num_passes": 4}})
 
 
-@pytest.mark.parametrize("key", ["num_loops", "n_loops"])
-def test_a_number_of_loops_is_read_or_refused(key: str) -> None:
-    config = {
-        "model_type": "nanbeige", "hidden_size": 3072, "num_hidden_layers": 22, "num_attention_heads": 48,
-        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 8192, "vocab_size": 166_144,
-        "tie_word_embeddings": False, key: 2,
-    }  # fmt: skip
-    if key == "num_loops":
-        assert _model(config).n_layers == 44
-    else:
-        with pytest.raises(ImportFactsError, match="'n_loops' is not read"):
-            facts_from_config(config)
+#: Keys of Nanbeige/Nanbeige4.2-3B.
+NANBEIGE: dict[str, Any] = {
+    "architectures": ["NanbeigeForCausalLM"], "model_type": "nanbeige", "hidden_size": 3072, "num_hidden_layers": 22,
+    "num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128, "kv_channels": 128, "intermediate_size": 10752,
+    "vocab_size": 166_144, "max_position_embeddings": 262_144, "num_loops": 2, "loop_loss_weights": [],
+    "skip_loop_final_norm": False, "pretraining_tp": 1, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+def test_losses_of_passes_count_them() -> None:
+    layer = 3072 * (2 * 48 + 2 * 8) * 128 + 3 * 3072 * 10752 + 2 * 3072
+    model = _model(NANBEIGE)
+    assert model.total_parameters == 22 * layer + 2 * 166_144 * 3072 + 3072
+    assert cache_shape(model).full_elements.sum() == 44 * 2 * 8 * 128
+    assert _model(NANBEIGE | {"loop_loss_weights": [0.5, 0.5]}).n_layers == 66
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("n_loops", 2), ("loop_share_kv", True), ("enable_depth_attention", True), ("num_loops", 65)]
+)
+def test_a_loop_that_is_not_read_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(ImportFactsError, match=f"'{key}'"):
+        facts_from_config(NANBEIGE | {key: value})
 
 
 def test_layers_whose_keys_are_not_rotated_keep_shorter_rows() -> None:
