@@ -69,7 +69,7 @@ RUINED_NATS = 0.15
 #: Below any rating.
 _NEVER = -1e9
 #: Families of formats by how customary they are: what publishers offer first and most users run comes first.
-_CUSTOM = ("k-quant", "mlx", "fp8", "mxfp4", "legacy", "int4-group", "i-quant", "nvfp4", "int8")
+_CUSTOM = ("mlx", "k-quant", "fp8", "mxfp4", "legacy", "int4-group", "i-quant", "nvfp4", "int8")
 
 
 @lru_cache(maxsize=512)

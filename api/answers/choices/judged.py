@@ -151,4 +151,5 @@ class Judged:
             seconds=float(setups.seconds[n]),
             rating=float(setups.rating[n]),
             tight=bool(self.pace.tight[m, setups.quant[n]]),
+            drawback_points=float(self.pace.drawback_points[m, setups.quant[n]]),
         )

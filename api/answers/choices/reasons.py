@@ -14,8 +14,8 @@ _SAME_TIME = 1.1
 class Standing:
     """A setup as a sentence speaks of it.
 
-    ``plain_of_two``: it could think, and does not. ``rating`` is the lower end of worth, less what time and a full memory
-    (``tight``) cost.
+    ``plain_of_two``: it could think, and does not. ``rating`` is the lower end of worth, less what time and drawbacks cost:
+    ``drawback_points``, of which a full memory (``tight``) is one.
     """
 
     model: str
@@ -25,6 +25,7 @@ class Standing:
     seconds: float
     rating: float
     tight: bool = False
+    drawback_points: float = 0.0
 
     @property
     def name(self) -> str:
@@ -63,11 +64,19 @@ def _beaten(setup: Standing, other: Standing) -> Sentence:
     same_time = faster < _SAME_TIME
     text = f"{other.name} answers {'' if same_time else f'{_times(faster)} '}as fast and {_better(gain)}"
     if other.rating < setup.rating:
-        doubt = "it fills the memory" if other.tight > setup.tight else "its worth is less certain"
-        return Sentence(SentenceCode.BEATEN_LESS_SURELY, f"{text}, but {doubt}.", **values, times=faster)
+        return Sentence(SentenceCode.BEATEN_LESS_SURELY, f"{text}, but {_doubt(setup, other)}.", **values, times=faster)
     if same_time:
         return Sentence(SentenceCode.BEATEN_AT_EQUAL_SPEED, f"{text}.", **values)
     return Sentence(SentenceCode.BEATEN, f"{text}.", **values, times=faster)
+
+
+def _doubt(setup: Standing, other: Standing) -> str:
+    """What makes ``other`` rated lower than ``setup``, although it is better and as fast."""
+    if other.tight > setup.tight:
+        return "it fills the memory"
+    if other.drawback_points > setup.drawback_points:
+        return "it needs system memory, or its engine has no paged memory"
+    return "its worth is less certain"
 
 
 def beside(

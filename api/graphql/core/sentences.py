@@ -42,8 +42,8 @@ describe(
         "BEST_FOR_ITS_TIME": "The best answers for their time: `worthPoints` in `seconds`, `withoutThinking` or with it.",
         "BEATEN_AT_EQUAL_SPEED": "`model` in `quant`, `withoutThinking` or with it, answers as fast and better by `points`.",
         "BEATEN": "`model` in `quant`, `withoutThinking` or with it, answers `times` as fast, and better by `points`.",
-        "BEATEN_LESS_SURELY": "`model` in `quant` answers `times` as fast, better by `points`; its worth is less certain, or it "
-        "fills the memory.",
+        "BEATEN_LESS_SURELY": "`model` in `quant` answers `times` as fast, better by `points`; its worth is less certain, it "
+        "fills the memory or needs that of the system, or its engine has no paged memory.",
         "BETTER_AND_SLOWER": "Better than `model` by `points`, for `times` the time.",
         "FASTER_AND_WORSE": "`times` as fast as `model`, for `points` less.",
         "DECODE_TOO_SLOW": "Decode speed `has` instead of `needed`, tokens per second.",
