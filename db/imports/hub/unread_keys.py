@@ -17,7 +17,7 @@ _STRUCTURE = re.compile(
 )
 #: Switches that add, drop or share parameters.
 _SWITCH = re.compile(
-    r"(^|_)(bias|sinks?|cross|learned|encoder|mqa|multi_query|(attn|attention)_output_gate|attention_layer_norm)(_|$)"
+    r"(^|_)(bias|sinks?|cross|shared?|sharing|learned|encoder|mqa|multi_query|(attn|attention)_output_gate|attention_layer_norm)(_|$)"
 )
 _HEAD_NORM = re.compile(r"(use_)?qk_(norm|layernorm|ln)")
 #: Nested objects that hold a part of the structure.

@@ -155,3 +155,10 @@ def test_a_value_that_the_class_takes_otherwise_is_refused(key: str) -> None:
 )
 def test_a_changed_key_has_the_effect_that_the_library_counts(config: dict[str, Any], parameters: int) -> None:
     assert facts_from_config(config)["params_computed"]["text_total"] == parameters
+
+
+@pytest.mark.parametrize("key", ["share_kv_across_layers", "use_shared_layers", "kv_sharing"])
+def test_a_switch_that_shares_parts_is_refused_where_it_is_on(key: str) -> None:
+    facts_from_config(LLAMA | {key: False})
+    with pytest.raises(ImportFactsError, match=f"'{key}' is not read"):
+        facts_from_config(LLAMA | {key: True})
