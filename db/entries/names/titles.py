@@ -25,7 +25,8 @@ def card_in_title(text: str, gpus: NameIndex) -> tuple[str, bool]:
         return "", False
     start = next((place for place in starts if not tokens[place].isdigit()), starts[0])
     count = tokens[:1] if start and _COUNT.fullmatch(tokens[0]) else []
-    kept = [token for place, token in enumerate(tokens[start:], start) if not _is_of_board(tokens, place, gpus)]
+    behind = [tokens[place] for place in range(start + 1, len(tokens)) if not _is_of_board(tokens, place, gpus)]
+    kept = [tokens[start], *behind]
     if not gpus.fits(" ".join(kept)):
         kept = [token for token in kept if token.casefold() not in _OF_BOARDS]
     return " ".join([*count, *kept]), LAPTOP.search(" ".join(tokens[:start])) is not None
@@ -37,7 +38,7 @@ def _is_line(token: str) -> bool:
 
 def _is_of_board(tokens: list[str], place: int, gpus: NameIndex) -> bool:
     """Whether a word is one that no accelerator has, or a number right behind such a word, as in "Merc 310"."""
-    is_number = place > 0 and tokens[place].isdigit()
+    is_number = tokens[place].isdigit()
     return any(not gpus.knows(token) and _is_foreign(token) for token in tokens[place - is_number : place + 1])
 
 
