@@ -1,4 +1,4 @@
-"""Estimates for a stated build of the engine."""
+"""Estimates for a stated build of the engine, or a stated way to start it."""
 
 from __future__ import annotations
 
@@ -31,3 +31,13 @@ async def test_an_old_build_of_vllm_is_slower(data: Any) -> None:
 async def test_a_date_that_is_none_is_refused_with_its_field(ask: Any) -> None:
     (error,) = (await ask(QUERY, q=nested(SETUP | {"quant": "Q4_K_M", "buildDate": "June"})))["errors"]
     assert error["extensions"] == {"code": "BAD_USER_INPUT", "field": "buildDate"}
+
+
+async def test_a_split_of_matrices_is_an_input(ask: Any, data: Any) -> None:
+    asked = SETUP | {"quant": "Q4_K_M", "gpuCount": 2, "batch": 1}
+    layers, cut = [
+        (await data(QUERY, q=nested(asked | {"splitMode": mode})))["estimate"] for mode in ("LAYER", "TENSOR")
+    ]
+    assert cut["decode"]["tokensPerSecond"] > layers["decode"]["tokensPerSecond"]
+    (error,) = (await ask(QUERY, q=nested(asked | {"splitMode": "ROW"})))["errors"]
+    assert "no row split since June 2026" in error["message"]
