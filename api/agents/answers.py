@@ -79,14 +79,14 @@ class Answers:
         machine, notes = self._machine(gpus, host_memory_gb)
         use = specs.workload(self._catalog.workloads[resolved(self._catalog, "workload", workload)])
         question = Question(machine, use, mode, users=users)
-        choice = recommended_models(self._catalog, self._calibration, question, limit)
-        rows = [self._recommended_json(question, entry) for entry in choice.entries]
+        best = recommended_models(self._catalog, self._calibration, question, limit)
+        rows = [self._recommended_json(question, entry) for entry in best]
         known = [self._catalog.gpus[device.slug] for device in dict.fromkeys(machine.devices)]
         return {
             "machine": machine.description,
             "workload": use.slug,
             "mode": mode.value,
-            "pick": None if choice.pick is None else choice.pick.model["slug"],
+            "pick": best[0].model["slug"] if best else None,
             "models": rows,
             "notes": list(notes),
         } | self._cited(known)

@@ -92,9 +92,9 @@ def _faults(question: Question, g: int, laid: Mapping[str, Outline], table: Wort
     """Those of the ``g``-th machine that was laid out."""
     wanted = [candidate.traits.slug for candidate in choices._candidates(CATALOG, QUANTS, question)]
     slugs = [slug for slug in wanted if slug in laid]
-    choice = choices.recommended_models(CATALOG, CALIBRATION, question, FIRST)
+    best = choices.recommended_models(CATALOG, CALIBRATION, question, FIRST)
     if not slugs:
-        return Counter(differences=len(choice.entries))
+        return Counter(differences=len(best))
     places = [list(laid).index(slug) for slug in slugs]
     rows = [
         choices._Laid(
@@ -112,25 +112,21 @@ def _faults(question: Question, g: int, laid: Mapping[str, Outline], table: Wort
         question.workload, question.mode,
     )  # fmt: skip
     if not len(judged.order):
-        return Counter(differences=len(choice.entries))
+        return Counter(differences=len(best))
     worth, seconds = judged.setups.worth[judged.order], judged.setups.seconds[judged.order]
     beaten = (worth >= worth[:, None]) & (seconds <= seconds[:, None])
     beaten &= (worth > worth[:, None]) | (seconds < seconds[:, None])
     leads: list[bool] = np.logical_not(beaten.any(axis=1)).tolist()
     whole = [judged.judgement(int(n)) for n in judged.order[:FIRST]]
     names = [(slugs[own.model], QUANTS[own.quant].slug, own.thinks) for own in whole]
-    listed = [_named(entry) for entry in choice.entries]
-    pick = judged.order[int(np.argmax(leads))]
+    listed = [_named(entry) for entry in best]
     return Counter(
         setups=len(judged.order),
         frontier=sum(leads),
-        dominated=sum(
-            entry.judgement.on_frontier and not lead for entry, lead in zip(choice.entries, leads, strict=False)
-        ),
+        dominated=sum(entry.judgement.on_frontier and not lead for entry, lead in zip(best, leads, strict=False)),
         differences=int(names != listed)
         + int(judged.frontier[judged.order].tolist() != leads)
-        + int(any(entry.judgement.on_frontier != lead for entry, lead in zip(choice.entries, leads, strict=False)))
-        + int(choice.pick is None or _named(choice.pick)[0] != slugs[judged.setups.model[pick]]),
+        + int(any(entry.judgement.on_frontier != lead for entry, lead in zip(best, leads, strict=False))),
     )
 
 

@@ -88,8 +88,8 @@ class Judged:
 
     @cached_property
     def pick(self) -> int | None:
-        """The setup to take: the best ranked on the frontier; None when nothing is usable."""
-        return next((int(n) for n in self.order if self.frontier[n]), None)
+        """The setup to take: the best rated; None when nothing is usable."""
+        return int(self.order[0]) if len(self.order) else None
 
     @cached_property
     def _in_order(self) -> tuple[Floats, Floats]:
@@ -103,12 +103,6 @@ class Judged:
         (worths, times), worth, seconds = self._in_order, self.setups.worth[n], self.setups.seconds[n]
         better = (worths >= worth) & (times <= seconds) & ((worths > worth) | (times < seconds))
         return int(self.order[better.argmax()]) if better.any() else None
-
-    def leading(self, places: Ints, first: int) -> Ints:
-        """The ``first`` of ``places``, chosen setups in order, and all up to the pick."""
-        if self.pick is None:
-            return places[:first]
-        return places[: max(first, int(np.flatnonzero(places == self.pick)[0]) + 1)]
 
     def judgement(self, n: int) -> Judgement:
         """All of one setup."""

@@ -57,9 +57,9 @@ class Reach:
         setups, pick = judged.setups, judged.pick
         if pick is None or len(places) < first:
             return np.asarray(np.isfinite(self.rating))
-        leaders = judged.leading(places, first)
+        leaders = places[:first]
         keys, reach = (setups.decode_tok_s, self.speed) if by_speed else (setups.rating, self.rating)
-        # Every reason compares with the pick, which is the best rated on the frontier in any order.
+        # Every reason compares with the pick, which is the best rated in any order.
         least, least_rating = keys[leaders].min(), setups.rating[pick]
         beats = (self.worth[:, None] >= setups.worth[leaders]) & (self.seconds[:, None] <= setups.seconds[leaders])
         # A setup is said to be beaten by the best rated one that does.
@@ -73,7 +73,7 @@ class Reach:
 def leading(
     loads: Loads, reach: Reach, first: int, judge: Callable[[OwnerPace], tuple[Judged, Ints]], *, by_speed: bool
 ) -> tuple[Judged, Ints]:
-    """Loads laid out and judged, and the places of their ``first`` chosen setups in order, and of all up to the pick.
+    """Loads laid out and judged, and the places of their ``first`` chosen setups in order.
 
     ``judge`` gives the places of all for a pace.
     """
@@ -84,7 +84,7 @@ def leading(
         judged, places = judge(loads.pace())
         can = reach.open(judged, places, first, by_speed=by_speed) & np.isfinite(reach.rating) & ~loads.known
         if not can.any():
-            return judged, judged.leading(places, first)
+            return judged, places[:first]
         waiting = best_first[can[best_first]][: max(first - len(places), _STEP)]
 
 

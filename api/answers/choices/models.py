@@ -105,14 +105,6 @@ class Recommended:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The best ranked models, and the one to take; None when nothing is usable."""
-
-    entries: tuple[Recommended, ...]
-    pick: Recommended | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Candidate:
     """A model and the most that it can be: rating on a machine that needs no time, worth without any loss."""
 
@@ -157,8 +149,10 @@ class Question:
         return self.users or CHARGES[self.mode].users
 
 
-def recommended_models(catalog: Catalog, calibration: Calibration, question: Question, first: int) -> Choice:
-    """The ``first`` models that are best on the machine, out of all that are wanted.
+def recommended_models(
+    catalog: Catalog, calibration: Calibration, question: Question, first: int
+) -> tuple[Recommended, ...]:
+    """The ``first`` models that are best on the machine, out of all that are wanted, best first.
 
     Models are laid out in the order of what they can be at most, until no other can come among the first or beat one.
     """
@@ -175,8 +169,8 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
                 evaluated.append(_Evaluated(candidate, evaluate_model(candidate.entry)))
         judged = _judged(evaluated, quants, question, judged)
         candidates = _open(judged, candidates[stop:], first)
-    if judged is None or judged.pick is None:
-        return Choice((), None)
+    if judged is None:
+        return ()
 
     def recommended(n: int) -> Recommended:
         judgement = judged.judgement(n)
@@ -184,7 +178,7 @@ def recommended_models(catalog: Catalog, calibration: Calibration, question: Que
         engine = ENGINES[int(chosen.laid.engine[judgement.quant])]
         return Recommended(chosen.candidate.entry, quants[judgement.quant], engine, judgement)
 
-    return Choice(tuple(map(recommended, judged.order[:first].tolist())), recommended(judged.pick))
+    return tuple(map(recommended, judged.order[:first].tolist()))
 
 
 #: A model and its quantization; None for any.
@@ -350,7 +344,7 @@ def _open(judged: Judged | None, others: Sequence[_Candidate], first: int) -> li
     """Those of ``others`` that can come among the first, or beat one of them in worth and time."""
     if judged is None or len(judged.order) < first:
         return list(others)
-    best = judged.leading(judged.order, first)
+    best = judged.order[:first]
     least_rating, least_worth = judged.setups.rating[best].min(), judged.setups.worth[best].min()
     return [other for other in others if other.most_rating >= least_rating or other.most_worth >= least_worth]
 

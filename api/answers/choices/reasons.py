@@ -35,6 +35,8 @@ class Standing:
 
 def reason(setup: Standing, pick: Standing | None, beaten_by: Standing | None) -> Sentence:
     """Why ``setup`` stands where it stands, beside the pick and the setup that beats it in worth and time."""
+    if beaten_by is not None:
+        return _beaten(setup, beaten_by)
     if setup == pick:
         thinking = ", without thinking" if setup.plain_of_two else ""
         return Sentence(
@@ -44,8 +46,6 @@ def reason(setup: Standing, pick: Standing | None, beaten_by: Standing | None) -
             seconds=setup.seconds,
             without_thinking=setup.plain_of_two,
         )
-    if beaten_by is not None:
-        return _beaten(setup, beaten_by)
     assert pick is not None
     gain, longer = setup.worth - pick.worth, setup.seconds / pick.seconds
     values = {"model": pick.model, "points": abs(gain)}

@@ -96,8 +96,7 @@ class Recommendations:
         self._judged, self._on_frontier, self._whole, self._slot = judged, on_frontier, whole, slot
         self._places = places
         self.choices = Choices(places, made)
-        best = places[on_frontier[places]]
-        self.pick = made(int(best[0])) if len(best) else None
+        self.pick = self.choices[0] if len(places) else None
 
     def judgement(self, choice: Choice) -> Judgement:
         """The worth of an entry."""
@@ -161,7 +160,7 @@ async def _models(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Quest
 
 
 async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Question, first: int) -> Recommendations:
-    """The ``first`` of those models, and the pick, for several users; the list ends behind them."""
+    """The ``first`` of those models for several users; the list ends behind them."""
     view = reads.view
     alone = await paces.of(reads, gpu, question.slot, 1)
     wanted, by_speed = _wanted(view, paces, gpu, question), question.aim in (Aim.FASTEST, Aim.EFFICIENT)

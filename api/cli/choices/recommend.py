@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import orjson
 
 from api.answers.choices.machine import Machine, machine_of, resolved
-from api.answers.choices.models import Choice, ModelKind, Question, Recommended, Wanted, recommended_models
+from api.answers.choices.models import ModelKind, Question, Recommended, Wanted, recommended_models
 from api.answers.choices.prices import price_of_all
 from api.answers.choices.reasons import seconds_text
 from api.cli.choices.capabilities import capability_json, worth_text
@@ -55,12 +55,12 @@ def recommend_command(asked: Asked, number: int, *, as_json: bool) -> int:
         return NO_ANSWER
     wanted = Wanted(asked.family, asked.license, kind, asked.released_from)
     question = Question(machine, workload, mode, wanted, asked.users)
-    choice = recommended_models(catalog, Calibration.load(), question, number)
+    best = recommended_models(catalog, Calibration.load(), question, number)
     if as_json:
-        answer = _answer_json(catalog, question, choice)
+        answer = _answer_json(catalog, question, best)
         print(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
     else:
-        _print_table(question, choice)
+        _print_table(question, best)
     return 0
 
 
@@ -73,16 +73,16 @@ def member(enum: type[Member], name: str, text: str) -> Member:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, f"--{name} is {text!r}; allowed are {allowed}", name) from None
 
 
-def _answer_json(catalog: Catalog, question: Question, choice: Choice) -> dict[str, Any]:
+def _answer_json(catalog: Catalog, question: Question, best: Sequence[Recommended]) -> dict[str, Any]:
     machine = question.machine
     price = {"price_usd": price_of_all(catalog, [device.slug for device in machine.devices])}
-    rows = [row_json(machine, entry) | price for entry in choice.entries]
+    rows = [row_json(machine, entry) | price for entry in best]
     return {
         "machine": machine.name,
         "host": machine.host.slug,
         "workload": question.workload.slug,
         "mode": question.mode.value,
-        "pick": None if choice.pick is None else row_json(machine, choice.pick) | price,
+        "pick": row_json(machine, best[0]) | price if best else None,
         "recommendations": [{"rank": rank} | row for rank, row in enumerate(rows, 1)],
     }
 
@@ -110,23 +110,13 @@ def row_json(machine: Machine, entry: Recommended) -> dict[str, Any]:
     }
 
 
-def pick_text(choice: Choice) -> str:
-    """The legend of the pick, which a list of the best ranked may end before."""
-    pick = choice.pick
-    if pick is None:
-        return ""
-    if any(entry.model is pick.model for entry in choice.entries):
-        return "* the pick. "
-    return f"The pick, {pick.model['name']} in {pick.quant.name}, ranks after these: {pick.judgement.reason}\n"
-
-
-def _print_table(question: Question, choice: Choice) -> None:
+def _print_table(question: Question, best: Sequence[Recommended]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     console = console if console.is_terminal else Console(width=180)
-    if choice.pick is None:
+    if not best:
         filters = "" if question.wanted == Wanted() else " that passes the filters"
         console.print(
             f"{question.machine.name}: no model of the catalog{filters} is usable for {question.workload.name}."
@@ -138,10 +128,10 @@ def _print_table(question: Question, choice: Choice) -> None:
     for name in ("Worth", "Loss", "tok/s", "Answer"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("Why")
-    for rank, entry in enumerate(choice.entries, 1):
+    for rank, entry in enumerate(best, 1):
         judgement = entry.judgement
         table.add_row(
-            f"{rank}{'*' if entry.model is choice.pick.model else ''}",
+            str(rank),
             entry.model["name"],
             entry.quant.name,
             ENGINE_NAMES[entry.engine],
@@ -155,7 +145,7 @@ def _print_table(question: Question, choice: Choice) -> None:
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}{users}")
     console.print(table)
     console.print(
-        f"{pick_text(choice)}Worth: points of capability that the loss leaves, with an interval of 80 %; ° inherited from "
+        "Worth: points of capability that the loss leaves, with an interval of 80 %; ° inherited from "
         "relatives, ~ predicted, no own result.\n"
         "Ranked by the lower end of worth, less charges for time and drawbacks."
     )

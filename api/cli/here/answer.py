@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api.answers.choices.machine import resolved
-from api.answers.choices.models import Choice, Question, recommended_models
+from api.answers.choices.models import Question, Recommended, recommended_models
 from api.answers.choices.plans import plan_of
 from api.cli.choices.recommend import member
 from api.errors import ErrorCode, QuestionError
@@ -75,7 +75,7 @@ class Here:
     description: Description
     identified: Identified
     question: Question
-    choice: Choice
+    best: tuple[Recommended, ...]
     rows: tuple[Row, ...]
 
     def fits_now(self, row: Row) -> bool | None:
@@ -104,9 +104,9 @@ def here(asked: Asked, number: int) -> Here:
     workload = specs.workload(catalog.workloads[resolved(catalog, "workload", asked.workload)])
     question = Question(identified.machine, workload, member(OperatingMode, "mode", asked.mode), users=asked.users)
     calibration = Calibration.load()
-    choice = recommended_models(catalog, calibration, question, number)
-    plans = [plan_of(calibration, question, entry) for entry in choice.entries]
-    return Here(description, identified, question, choice, tuple(row_of(plan, description.tools) for plan in plans))
+    best = recommended_models(catalog, calibration, question, number)
+    plans = [plan_of(calibration, question, entry) for entry in best]
+    return Here(description, identified, question, best, tuple(row_of(plan, description.tools) for plan in plans))
 
 
 def _probe(asked: Asked) -> Probe:

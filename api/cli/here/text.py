@@ -7,7 +7,7 @@ from typing import Any
 
 from api.answers.choices.reasons import seconds_text
 from api.cli.choices.capabilities import worth_text
-from api.cli.choices.recommend import pick_text, row_json
+from api.cli.choices.recommend import row_json
 from api.cli.here.answer import Here
 from api.machine.description import Description, Surroundings
 from api.machine.text import GIB
@@ -16,7 +16,7 @@ from estimator.types import ENGINE_NAMES
 
 def here_json(answer: Here) -> dict[str, Any]:
     """The machine, what was assumed of it, and the models."""
-    machine, question, pick = answer.identified.machine, answer.question, answer.choice.pick
+    machine, question = answer.identified.machine, answer.question
     return {
         "detected": _description_json(answer.description),
         "machine": machine.name,
@@ -27,14 +27,14 @@ def here_json(answer: Here) -> dict[str, Any]:
         "notes": list(answer.identified.notes),
         "workload": question.workload.slug,
         "mode": question.mode.value,
-        "pick": None if pick is None else row_json(machine, pick),
+        "pick": row_json(machine, answer.best[0]) if answer.best else None,
         "recommendations": [_model_json(answer, at) for at in range(len(answer.rows))],
     }
 
 
 def _model_json(answer: Here, at: int) -> dict[str, Any]:
     """One model as an object: what ``fitgraph recommend`` says, and its memory and command."""
-    row, entry = answer.rows[at], answer.choice.entries[at]
+    row, entry = answer.rows[at], answer.best[at]
     memory = row.plan.estimate.memory
     command = row.command
     return {
@@ -90,7 +90,7 @@ def print_here(answer: Here) -> None:
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}", markup=False)
     console.print(_table(answer))
     console.print(
-        f"{pick_text(answer.choice)}! more than is free now. Worth: points of capability left by the quantization, with an "
+        "! more than is free now. Worth: points of capability left by the quantization, with an "
         "interval of 80 %; ° inherited, ~ predicted."
     )
     for rank, row in enumerate(answer.rows, 1):
@@ -108,11 +108,10 @@ def _table(answer: Here) -> Any:
         table.add_column(name, no_wrap=True)
     for name in ("Worth", "tok/s", "Memory", "+ host", "Answer"):
         table.add_column(name, justify="right", no_wrap=True)
-    pick = answer.choice.pick
-    for rank, (entry, row) in enumerate(zip(answer.choice.entries, answer.rows, strict=True), 1):
+    for rank, (entry, row) in enumerate(zip(answer.best, answer.rows, strict=True), 1):
         judgement, memory = entry.judgement, row.plan.estimate.memory
         table.add_row(
-            f"{rank}{'*' if pick is not None and entry.model is pick.model else ''}",
+            str(rank),
             entry.model["name"],
             entry.quant.name,
             ENGINE_NAMES[entry.engine],

@@ -220,7 +220,7 @@ async def _recommendations(
     if first is not None:
         connection.counter = partial(_count, context, asked, mode)
     page_choices: list[answers.Choice] = list(cast(Any, connection.nodes))
-    # The pick is one of the first page, as a rule.
+    # The pick is on the first page.
     choices = {choice.place: choice for choice in (*page_choices, *([] if listed.pick is None else [listed.pick]))}
     cells = await listed.cells(context.loaders, list(choices.values()))
     entries = {

@@ -88,7 +88,7 @@ class Recommendation:
 @strawberry.type(description="One page of recommendations, best first.")
 class RecommendationConnection(Connection[Recommendation]):
     pick: Recommendation | None = strawberry.field(
-        description="The one to take: the first in order that is on the frontier; null when nothing is usable."
+        description="The one to take, which is the first in order; null when nothing is usable."
     )
 
 

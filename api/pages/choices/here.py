@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from api.answers.choices import recommendations
 from api.answers.choices.machine import MAX_DEVICES, Machine, machine_of
-from api.answers.choices.models import Choice, ModelKind, Question, Recommended, Wanted, recommended_models
+from api.answers.choices.models import ModelKind, Question, Recommended, Wanted, recommended_models
 from api.answers.choices.paces import Recent
 from api.answers.choices.reasons import seconds_text
 from api.answers.searches import search
@@ -41,7 +41,7 @@ async def here_page(request: Request, reads: FitReads, base_url: str) -> Respons
     asked, view = Asked(request), reads.view
     values, question = await asyncio.to_thread(_form, view, asked)
     if question is not None:
-        values |= _ranked(view, question, await _choice(reads, question))
+        values |= _ranked(view, question, await _best(reads, question))
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("This machine", "/here"))
     return html("choices/here.html", values, base_url, "/here")
 
@@ -94,28 +94,28 @@ def _is_plain(view: CatalogView, machine: Machine) -> bool:
     return len(machine.devices) == 1 and machine.host == view.host_of(view.gpu(machine.devices[0].slug))
 
 
-class Kept(Recent[Question, Choice]):
+class Kept(Recent[Question, tuple[Recommended, ...]]):
     """The machines of a view that were asked about last; made by ``view.derived(Kept)``."""
 
     def __init__(self, view: CatalogView) -> None:
         super().__init__(_KEPT)
 
 
-async def _choice(reads: FitReads, question: Question) -> Choice:
+async def _best(reads: FitReads, question: Question) -> tuple[Recommended, ...]:
     """The models of a machine: from the published fits where they are of it, else computed."""
     view = reads.view
     kept = view.derived(Kept)
-    choice = kept.get(question)
-    if choice is None:
+    best = kept.get(question)
+    if best is None:
         if view.generation is not None and _is_plain(view, question.machine):
-            choice = await _published(reads, question)
+            best = await _published(reads, question)
         else:
-            choice = await search(recommended_models, view.catalog, view.calibration, question, RANKED)
-        kept.keep(question, choice)
-    return choice
+            best = await search(recommended_models, view.catalog, view.calibration, question, RANKED)
+        kept.keep(question, best)
+    return best
 
 
-async def _published(reads: FitReads, question: Question) -> Choice:
+async def _published(reads: FitReads, question: Question) -> tuple[Recommended, ...]:
     view = reads.view
     gpu = view.gpu(question.machine.devices[0].slug)
     question_of_list = recommendations.Question(
@@ -123,15 +123,13 @@ async def _published(reads: FitReads, question: Question) -> Choice:
     )
     listed = await recommendations.recommendations(reads, None, gpu, question_of_list)
     ranked = listed.choices[:RANKED]
-    wanted = [*ranked, *([] if listed.pick is None else [listed.pick])]
-    cells = await listed.cells(reads, wanted)
-    entries = [
+    cells = await listed.cells(reads, ranked)
+    return tuple(
         Recommended(
             choice.side.entry, view.quant_by_id[choice.key.quant_id].spec, cell.engine, listed.judgement(choice)
         )
-        for choice, cell in zip(wanted, cells, strict=True)
-    ]
-    return Choice(tuple(entries[: len(ranked)]), None if listed.pick is None else entries[-1])
+        for choice, cell in zip(ranked, cells, strict=True)
+    )
 
 
 def _groups(view: CatalogView) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -143,7 +141,7 @@ def _groups(view: CatalogView) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-def _ranked(view: CatalogView, question: Question, chosen: Choice) -> dict[str, Any]:
+def _ranked(view: CatalogView, question: Question, best: tuple[Recommended, ...]) -> dict[str, Any]:
     machine, workload = question.machine, question.workload.slug
     gpu = machine.devices[0].slug
     return {
@@ -153,8 +151,8 @@ def _ranked(view: CatalogView, question: Question, chosen: Choice) -> dict[str, 
         "host_memory": f"{machine.host.memory_bytes / specs.GIB:,.0f} GiB",
         # The page of a pairing is of one accelerator in the computer that is assumed.
         "plain": _is_plain(view, machine),
-        "best": chosen.entries[0].model["name"] if chosen.entries else "",
-        "rows": [_row(entry, place, workload, gpu) for place, entry in enumerate(chosen.entries, 1)],
+        "best": best[0].model["name"] if best else "",
+        "rows": [_row(entry, place, workload, gpu) for place, entry in enumerate(best, 1)],
     }
 
 

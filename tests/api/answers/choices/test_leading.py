@@ -73,9 +73,6 @@ def test_the_first_models_of_random_machines_are_those_of_all(by_speed: bool) ->
         judged, places = leading(cast(Any, loads), reach, 5, cast(Any, judge), by_speed=by_speed)
         complete, all_places = judge(loaded)
         assert [judged.judgement(n) for n in places[:5]] == [complete.judgement(n) for n in all_places[:5]]
-        assert (judged.pick is None) == (complete.pick is None)
-        if judged.pick is not None and complete.pick is not None:
-            assert judged.judgement(judged.pick) == complete.judgement(complete.pick)
         spared += int((~loads.known).sum())
     # Otherwise nothing was saved.
     assert spared > 0.25 * 40 * len(TRAITS)

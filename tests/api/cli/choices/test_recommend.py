@@ -43,7 +43,7 @@ def test_an_entry_has_what_a_choice_needs(desktop: dict[str, Any]) -> None:
     rows = desktop["recommendations"]
     assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
     assert len({row["model"] for row in rows}) == len(rows)
-    assert desktop["pick"] in [{key: row[key] for key in row if key != "rank"} for row in rows]
+    assert desktop["pick"] == {key: value for key, value in rows[0].items() if key != "rank"}
     keys = {
         "rank",
         "model",
@@ -117,7 +117,6 @@ def test_the_top_is_large_new_and_quantized(desktop: dict[str, Any]) -> None:
 
 def test_the_frontier_has_nothing_dominated(desktop: dict[str, Any]) -> None:
     rows = desktop["recommendations"]
-    assert desktop["pick"]["on_frontier"]
     for row in rows:
         if row["on_frontier"]:
             worth, seconds = row["worth"]["value"], row["answer_s"]
@@ -143,7 +142,7 @@ def test_the_table_is_readable() -> None:
     result = CliRunner().invoke(app, ["recommend", "--gpu", "M4 16GB", "-n", "3"])
     assert result.exit_code == 0
     assert "Coding, balanced" in result.output
-    assert "1*" in result.output
+    assert result.output.splitlines()[2].startswith("1  ")
 
 
 @pytest.mark.parametrize("words", [["--mode", "fast"], ["--kind", "clever"], ["--workload", "sleep"], ["--host", "x"]])

@@ -45,13 +45,9 @@ def test_the_detected_computer_is_told(desktop: dict[str, Any]) -> None:
     assert desktop["host_bandwidth_gbps"] == 96
 
 
-def test_alike_cards_are_counted_and_the_pick_is_named() -> None:
+def test_alike_cards_are_counted() -> None:
     printed = CliRunner().invoke(app, ["here", "--from", str(MACHINES["eight-h100"]), "-n", "3"]).stdout
     assert "8 x NVIDIA H100 80GB HBM3 (79.6 GiB, 79.1 free)" in " ".join(printed.split())
-    printed_json = answer("vm-without-gpu")
-    listed = {row["model"] for row in printed_json["recommendations"]}
-    printed = CliRunner().invoke(app, ["here", "--from", str(MACHINES["vm-without-gpu"]), "-n", "3"]).stdout
-    assert ("The pick, " in printed) == (printed_json["pick"]["model"] not in listed)
 
 
 def test_a_board_is_a_graphics_processor() -> None:
