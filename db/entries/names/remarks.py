@@ -32,7 +32,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "|mit|avec|con|com|de|da|del|di|je|with|of|one|an?|eine?[mnr]?|une?|uno|una|uma?|один|одна|und|et|and|my|mine|meine?|mon|ma|mi"
         "|used|refurb(?:ished)?|(?:second|2nd)[- ]hand|gebrauchte?|occasion|usad[ao]s?|the|each"
         "|nv-?link(?:ed)?|sli|e-?gpu|oculink|thunderbolt(?: [345])?|usb4|water-?cooled|watercooling|undervolted|overclocked|oc|ecc"
-        "|20[12]\\d|early|mid|late|old|alte[rns]?|vieux|viejo|(?:mini[- ]?)?pc|computer|rechner|ordinateur|server|workstation pc"
+        "|20[12]\\d|early|mid|late|old|alte[rns]?|vieux|viejo"
         "|(?:lunar|meteor|arrow|raptor|alder) lake|(?:strix|hawk|phoenix) point|zen ?[2-5]"
         "|吗|的|有|单卡?|一[张块卡]|版|を?搭載",
     },
@@ -88,6 +88,9 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
 }
 #: Memory of a chip that shares it with the processor is its own.
 _SYSTEM_WORD = re.compile(rf"(?P<amount>{_AMOUNT})\s*{_SYSTEM}(?![^\W_])", re.I)
+_FORMS = re.compile(
+    r"(?<![^\W_])(?:(?:mini[- ]?)?pc|computer|rechner|ordinateur|server|workstation pc)(?![^\W_])", re.I
+)
 #: Several parts of a name in parentheses, as in "Mac mini (2023, M2 Pro, 32GB)", or the end of them.
 _ENCLOSED = re.compile(r"\((?P<inner>[^()]*[^\W_]{2}[^()]*)\)")
 _EDGES = "+,;/&@|- "
@@ -111,9 +114,18 @@ def without_remarks(kind: str, text: str) -> Iterator[tuple[str, tuple[str, ...]
     if kind not in _WORDS:
         return
     parts = tuple(match.group().strip(_EDGES) for match in _PARTS[kind].finditer(text))
-    yield _without_words(kind, _SYSTEM_WORD.sub(r"\g<amount>", text) if kind == "gpu" else text), ()
+    whole = _without_words(kind, _SYSTEM_WORD.sub(r"\g<amount>", text) if kind == "gpu" else text)
+    yield from ((bare, ()) for bare in _without_forms(kind, whole))
     if parts:
-        yield _without_words(kind, _PARTS[kind].sub(" ", text)), parts
+        rest = _without_words(kind, _PARTS[kind].sub(" ", text))
+        yield from ((bare, parts) for bare in _without_forms(kind, rest))
+
+
+def _without_forms(kind: str, text: str) -> Iterator[str]:
+    """The text, and without the forms of computers, some of which are words of accelerators."""
+    yield text
+    if kind == "gpu" and (bare := " ".join(_FORMS.sub(" ", text).split()).strip(_EDGES)) != text:
+        yield bare
 
 
 def _without_words(kind: str, text: str) -> str:
