@@ -40,7 +40,7 @@ _TRAILING = re.compile(
 )
 #: "4080s", "4070tis": short for Super where no count says that it is a plural.
 _SUPER = re.compile(r"(?<=\d\d)(?P<grade>\s?ti)?s(?![^\W_])", re.I)
-_PLURAL = re.compile(r"(?<=\d)s$|(?<=\w{3})(?<!s)s$", re.I)
+_PLURAL = re.compile(r"(?<=\d)s$|(?<=\w{3})(?<!s)s$|(?<=\d [a-z]{2})s$", re.I)
 #: Remarks of drivers: the chip's code name, as Mesa prints it, and what else the processor has.
 _DRIVER = re.compile(
     r"\(mac\d+,\d+\)"

@@ -79,7 +79,8 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         r"(?<![^\W_])(?:on|in|with|using|via|mit|unter|im|avec|con|com)\s+(?:an?\s+)?(?:vllm|ollama|llama[ .-]?cpp|lm[ -]?studio"
         r"|sglang|tensorrt(?:-llm)?|exllama(?:v[23])?|koboldcpp|transformers|tgi|aphrodite|ktransformers)(?![^\W_])"
         r"|(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
-        r"|(?<![^\W_])\(?(?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*\)?$"
+        r"|\((?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*\)$"
+        r"|(?<![^\W_])(?:low|high|xhigh)(?:\s+(?:reasoning|thinking|effort))*$"
         rf"|(?<![^\W_]){_AMOUNT}"
         r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
         r"|(?<![^\W_])(?:context|ctx|kontext|contexte|contexto|上下文)\s*(?:of|size|length|=|:)?\s*\d+k?(?![^\W_])",

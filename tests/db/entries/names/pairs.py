@@ -11,6 +11,8 @@ microsoft/codebert-base | Tesla T4, 15360 MiB, 550.54.15 | ! | tesla-t4
 microsoft/wavlm-large | Threadripper 7970X 128GB, no GPU | ! | ~cpu-tr-ddr5-5200-4ch
 tinyllama | Pi 4 Model B 4GB | tinyllama-1.1b | ~raspberry-pi-4
 qwen3 32b | MacBook Pro M3 Max 14-core CPU 30-core GPU 36GB | qwen3-32b | apple-m3-max-30c-36gb
+Mistral Medium 3.5 | 2x RTX 2080 Tis | mistral-medium-3.5-128b | rtx-2080-ti*2
+Mistral Medium 3.1 on ollama | used RTX PRO 6000 Server | ! | rtx-pro-6000-blackwell-server-edition
 llama 3.3 | HP Omen 16 (RTX 4070, 32GB RAM) | ~llama-3.3-70b | ~rtx-4070-laptop
 l3.3 70b | Radeon RX7900XTX Merc 310 | llama-3.3-70b | ~rx-7900-xtx
 wizard 8x22b | Instinct MI50/MI60 | ~mixtral-8x22b | ?
