@@ -149,6 +149,7 @@ def best_of(
     pace = Pace(
         runs=np.array([[estimate.decode is not None for estimate in estimates]]),
         tight=np.array([[estimate.status is Status.FITS_TIGHTLY for estimate in estimates]]),
+        offloads=np.array([[estimate.status is Status.FITS_WITH_OFFLOAD for estimate in estimates]]),
         decode_tok_s=np.array([[estimate.decode.value if estimate.decode else 0.0 for estimate in estimates]]),
         ttft_ms=np.array([[_wait_ms(use, estimate) for estimate in estimates]]),
         bits_per_weight=_bits(model, requests),

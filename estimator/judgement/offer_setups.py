@@ -190,6 +190,7 @@ class OfferJudge:
             & [is_offered(quant, model) for quant in self.quants]
             & (status <= (verdict.FITS_TIGHTLY if must_be_whole else verdict.FITS_WITH_OFFLOAD)),
             tight=status == verdict.FITS_TIGHTLY,
+            offloads=status == verdict.FITS_WITH_OFFLOAD,
             decode_tok_s=block.decode_tok_s[:, :, 0].astype(np.float64),
             ttft_ms=block.ttft_ms[:, :, 0].astype(np.float64),
             bits_per_weight=np.broadcast_to(block.bits_per_weight, status.shape),

@@ -22,11 +22,12 @@ LEAST_SECONDS = 0.5
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Speeds of a machine: arrays (models, quants). ``runs`` are the pairings that may be chosen at all, ``tight`` those
-    that leave next to no memory free, ``drawback_points`` the charges that do not follow from time and loss. A ``ttft_ms``
-    of 0 is unknown."""
+    that leave next to no memory free, ``offloads`` those in host memory in part, ``drawback_points`` the charges that do
+    not follow from time and loss. A ``ttft_ms`` of 0 is unknown."""
 
     runs: Flags
     tight: Flags
+    offloads: Flags
     decode_tok_s: Floats
     ttft_ms: Floats
     bits_per_weight: Floats

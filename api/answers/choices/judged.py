@@ -145,5 +145,6 @@ class Judged:
             seconds=float(setups.seconds[n]),
             rating=float(setups.rating[n]),
             tight=bool(self.pace.tight[m, setups.quant[n]]),
+            offloads=bool(self.pace.offloads[m, setups.quant[n]]),
             drawback_points=float(self.pace.drawback_points[m, setups.quant[n]]),
         )

@@ -356,6 +356,7 @@ def _pace(laid: Sequence[_Laid], traits: Sequence[ModelTraits], quants: Sequence
     return Pace(
         runs=np.array([model.known for model in laid]) & (status <= worst),
         tight=status == verdict.FITS_TIGHTLY,
+        offloads=status == verdict.FITS_WITH_OFFLOAD,
         decode_tok_s=np.array([model.decode_tok_s for model in laid]),
         ttft_ms=np.array([model.ttft_ms for model in laid]),
         bits_per_weight=np.array([model.bits_per_weight for model in laid]),

@@ -280,6 +280,7 @@ class Paces:
             Pace(
                 runs=runs,
                 tight=runs & (status == verdict.FITS_TIGHTLY),
+                offloads=runs & (status == verdict.FITS_WITH_OFFLOAD),
                 decode_tok_s=columns["decode_tok_s"],
                 ttft_ms=columns["ttft_ms"],
                 bits_per_weight=np.broadcast_to(self.bits[models], runs.shape),

@@ -15,7 +15,8 @@ class Standing:
     """A setup as a sentence speaks of it.
 
     ``plain_of_two``: it could think, and does not. ``rating`` is the lower end of worth, less what time and drawbacks cost:
-    ``drawback_points``, of which a full memory (``tight``) is one.
+    ``drawback_points``, for a full memory (``tight``), for weights in host memory (``offloads``) and for an engine that does not
+    page.
     """
 
     model: str
@@ -25,6 +26,7 @@ class Standing:
     seconds: float
     rating: float
     tight: bool = False
+    offloads: bool = False
     drawback_points: float = 0.0
 
     @property
@@ -74,8 +76,10 @@ def _doubt(setup: Standing, other: Standing) -> str:
     """What makes ``other`` rated lower than ``setup``, although it is better and as fast."""
     if other.tight > setup.tight:
         return "it fills the memory"
+    if other.offloads > setup.offloads:
+        return "it lies in system memory in part"
     if other.drawback_points > setup.drawback_points:
-        return "it needs system memory, or its engine has no paged memory"
+        return "its engine has no paged memory"
     return "its worth is less certain"
 
 

@@ -107,7 +107,7 @@ def _judged(
                 fits.status[:, g, :, s] == status for status in (verdict.FITS_TIGHTLY, verdict.FITS_WITH_OFFLOAD)
             )
             charges = drawbacks(tight, offloaded, unpaged[g], mixtures)
-            pace = Pace(fits.runs[:, g, :, s], tight, decode, wait, fits.bits, charges)
+            pace = Pace(fits.runs[:, g, :, s], tight, offloaded, decode, wait, fits.bits, charges)
             setups = usable_setups(table, pace, workload, OperatingMode.BALANCED)
             yield setups, setups.best(recency, custom), pace, workload
 

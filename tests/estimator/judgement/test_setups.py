@@ -46,7 +46,7 @@ def random_pace(rng: np.random.Generator) -> Pace:
     tight = fits & (rng.random(decode.shape) < 0.1)
     offloaded = fits & ~tight & (rng.random(decode.shape) < 0.1)
     charges = drawbacks(tight, offloaded, False, active < total)
-    return Pace(fits, tight, decode, np.broadcast_to(wait, decode.shape), BITS, charges)
+    return Pace(fits, tight, offloaded, decode, np.broadcast_to(wait, decode.shape), BITS, charges)
 
 
 def test_setups_of_500_random_machines_agree_with_brute_force() -> None:

@@ -35,8 +35,10 @@ def alone_and_loaded(rng: np.random.Generator) -> tuple[Pace, Pace]:
     taken = total * BITS / 8.0
     slower, more = 1.0 + 3.0 * rng.random(decode.shape), taken * (1.0 + 0.3 * rng.random(decode.shape))
     full, fuller = (bytes_ > 0.95 * memory for bytes_ in (taken, more))
-    alone = Pace(taken < memory, full, decode, wait, BITS, TIGHT_POINTS * full)
-    loaded = Pace(more < memory, fuller, decode / slower, wait * slower, BITS, TIGHT_POINTS * fuller)
+    alone = Pace(taken < memory, full, np.zeros_like(full), decode, wait, BITS, TIGHT_POINTS * full)
+    loaded = Pace(
+        more < memory, fuller, np.zeros_like(fuller), decode / slower, wait * slower, BITS, TIGHT_POINTS * fuller
+    )
     return alone, loaded
 
 

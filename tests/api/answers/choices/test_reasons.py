@@ -25,8 +25,10 @@ def test_what_beats_a_setup_that_is_rated_higher_is_less_sure() -> None:
     full = Standing("Full 30B", "Q4_K_M", False, 74.0, 41.0, 72.0, tight=True)
     expected = "Full 30B (Q4_K_M) answers 2.0 times as fast and no worse, but it fills the memory."
     assert reason(surer, PICK, full) == expected
-    spilled = Standing("Spilled 30B", "Q4_K_M", False, 74.0, 41.0, 72.0, drawback_points=5.0)
-    assert reason(surer, PICK, spilled).endswith("but it needs system memory, or its engine has no paged memory.")
+    spilled = Standing("Spilled 30B", "Q4_K_M", False, 74.0, 41.0, 72.0, offloads=True, drawback_points=5.0)
+    assert reason(surer, PICK, spilled).endswith("but it lies in system memory in part.")
+    unpaged = Standing("Unpaged 30B", "Q4_K_M", False, 74.0, 41.0, 72.0, drawback_points=4.0)
+    assert reason(surer, PICK, unpaged).endswith("but its engine has no paged memory.")
 
 
 def test_what_is_on_the_frontier_is_compared_with_the_pick() -> None:
