@@ -113,15 +113,18 @@ class Resolver:
         try:
             return self._meaning_of(kind, text, list(self._readings(kind, text)))
         except UnknownNameError as error:
-            why = error
-            if why.reason is not None and not (kind == "gpu" and WHY["configurations"] in why.reason):
+            why, is_refused = error, error.reason is not None and WHY["configurations"] not in error.reason
+            if is_refused and kind != "model":
                 raise
             for bare, parts in without_remarks(kind, text):
+                # A name that is refused may begin with that of another model: words around it are no part of either.
+                if is_refused and not parts:
+                    continue
                 try:
                     meaning = self._bare(kind, text, bare)
                 except UnknownNameError as refused:
-                    why, meaning = refused, None
-                    if isinstance(refused, AmbiguousNameError):
+                    why, meaning = why if is_refused else refused, None
+                    if isinstance(why, AmbiguousNameError):
                         raise
                 if meaning is not None and not (parts and self._shares(kind, meaning)):
                     return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))

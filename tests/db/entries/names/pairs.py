@@ -429,4 +429,6 @@ openai/gpt-oss-safeguard-20b | asus zephyrus g14 4090 | ~gpt-oss-20b+mxfp4-check
 qwen3 embedding 8b | dell precision 7680 rtx 5000 ada | ! | rtx-5000-ada-laptop
 tiny llama 1.1 | xeon w9-3495x + 5090 | ~tinyllama-1.1b | ~rtx-5090
 wizardcoder 33b | MSI Stealth 4080 | ~deepseek-coder-33b | rtx-4080-laptop
+Mistral Medium 3.5 on ollama | Asus ROG Ally Z1 Extreme 16GB | ~mistral-medium-3.5-128b | ~radeon-780m
+mistral medium 3 on ollama | lenovo legion go z1 extreme 16gb | ! | ~radeon-780m
 """
