@@ -105,8 +105,8 @@ class Resolver:
         return Computers(self._entries["computer"], self._entries["gpu"], self._index("gpu"))
 
     def _formats_of(self, engine: str | None) -> frozenset[str]:
-        entry = self._entries["engine"].get(engine or "") or {}
-        return frozenset(format_ for rule in entry.get("rules", ()) for format_ in rule["formats"])
+        rules = self._entries["engine"].get(engine or "", {}).get("rules", ())
+        return frozenset(format_ for rule in rules for format_ in rule["formats"])
 
     def _meaning(self, kind: str, text: str) -> Meaning:
         """The meaning of the text, or of the name in it where only words around it keep it from being one."""
@@ -116,10 +116,8 @@ class Resolver:
             why, is_refused = error, error.reason is not None and WHY["configurations"] not in error.reason
             if is_refused and kind != "model":
                 raise
-            for bare, parts in without_remarks(kind, text):
-                # A name that is refused may begin with that of another model: words around it are no part of either.
-                if is_refused and not parts:
-                    continue
+            # A name that is refused may begin with that of another model: words around it are no part of either.
+            for bare, parts in (found for found in without_remarks(kind, text) if found[1] or not is_refused):
                 try:
                     meaning = self._bare(kind, text, bare)
                 except UnknownNameError as refused:
@@ -385,11 +383,10 @@ class Resolver:
         if level:
             notes = (*notes, self._quants.taken(unknown or "", level))
         elif unknown is not None:
-            told, nearest = shortened(text), self._quants.nearest(unknown)[:3]
-            missing = f"The quantization {unknown} of {told!r} is not in the catalog"
+            name, nearest = shortened(text), self._quants.nearest(unknown)[:3]
+            missing = f"The quantization {unknown} of {name!r} is not in the catalog"
             missing += f"; nearest to it are {', '.join(nearest)}." if nearest else "."
-            code = SentenceCode.QUANT_UNKNOWN
-            notes = (*notes, Sentence(code, missing, name=told, quant=unknown, nearest=list(nearest)))
+            notes += (Sentence(SentenceCode.QUANT_UNKNOWN, missing, name=name, quant=unknown, nearest=list(nearest)),)
         count = reading.count or meaning.count
         entry = self._entries.get("gpu", {}).get(meaning.slug, {})
         if (count or 1) > 1 and entry.get("kind") == "cpu":
