@@ -43,7 +43,8 @@ class Needs:
         answer_s: float = (
             workload.patience_ttft_ms / 1000.0 + written_tokens(workload, thinking) / workload.minimum_decode_tok_s
         )
-        share = answer_s / (answer_s + workload.think_s)
+        # An answer at next to no speed takes all of the time.
+        share = 1.0 / (1.0 + workload.think_s / answer_s)
         busy = self.users * share + _BUSY_DEVIATIONS * math.sqrt(self.users * share * (1.0 - share))
         return min(self.users, max(1, math.ceil(busy)))
 

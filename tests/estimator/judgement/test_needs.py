@@ -29,6 +29,10 @@ def test_several_users_get_the_comfortable_speed() -> None:
     assert needs_of(use, users=20, decode_tok_s=8.0).workload.minimum_decode_tok_s == 8.0
 
 
+def test_everyone_waits_at_next_to_no_speed() -> None:
+    assert needs_of(workload("rag"), users=19, decode_tok_s=1e-320).streams(0.0) == 19
+
+
 def test_busy_moments_are_those_of_the_queue() -> None:
     """A server that is exactly as fast as the need asks for holds, in its busy moments, about the streams of the need."""
     use = workload("chat")
