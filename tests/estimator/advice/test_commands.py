@@ -164,9 +164,8 @@ def test_several_streams_and_cards() -> None:
 
 def test_tools_that_cannot_be_told_to_cut_matrices_have_no_command() -> None:
     fit = changed(facts("qwen3-8b", "rtx-3090", "q4-k-m"), gpu_count=2, split_mode=SplitMode.TENSOR)
-    listed = commands(fit)
-    assert {command.tool for command in listed} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
-    for command in listed:
+    assert {command.tool for command in commands(fit)} == {Tool.LLAMA_SERVER, Tool.LLAMA_DOCKER}
+    for command in commands(fit):
         check_recorded(command)
         assert flags_of(command, "-sm") == "tensor"
         assert flags_of(command, "-fit") == "off"
