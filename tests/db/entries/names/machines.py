@@ -302,7 +302,11 @@ Xbox Series X | !
 Hygon DCU K100 | !
 MetaX C500 | !
 Cambricon MLU590 | !
-Core Ultra 5 125H | ~cpu-ddr5-5600-2ch
+Core Ultra 5 125H | arc-meteor-lake-7xe
+g5g.xlarge | ~tesla-t4
+g5g.16xlarge | ~tesla-t4*2
+Orange Pi 5 Max 16GB | ~rk3588
+Mac17,12 | ~apple-m5-max-40c-128gb
 Core Ultra 7 155H | arc-meteor-lake-8xe
 Core Ultra 9 275HX | ~cpu-ddr5-6400-2ch
 NVIDIA H20-3e | h20-141-gb
