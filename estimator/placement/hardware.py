@@ -39,7 +39,6 @@ NO_GGUF_BY_SOURCE: dict[str, tuple[str, ...]] = {
         "RecurrentGemmaForCausalLM", "Rwkv5ForCausalLM", "Step3TextForCausalLM", "TelechatForCausalLM", "Zamba2ForCausalLM",
         "ZambaForCausalLM",
     ),
-    "https://github.com/MiniMax-AI/MiniMax-M1/issues/19": ("MiniMaxM1ForCausalLM", "MiniMaxText01ForCausalLM"),
     "converters of llama.cpp (code index, October 2026): SarvamMoEForCausalLM alone": ("SarvamMLAForCausalLM",),
 }  # fmt: skip
 NO_GGUF = frozenset(name for names in NO_GGUF_BY_SOURCE.values() for name in names)

@@ -55,6 +55,9 @@ MTP_STORED_ARCHITECTURES = frozenset({"Glm4MoeForCausalLM", "Glm5NextForConditio
 WINDOWED_MIXERS = frozenset({Mixer.SLIDING, Mixer.CHUNKED})
 #: Architectures whose window llama.cpp ignores: it keeps every cell (src/models/llama.cpp, starcoder2.cpp, phi3.cpp).
 WINDOW_NOT_READ = frozenset(f"{name}ForCausalLM" for name in ("Mistral", "Mixtral", "Phi3", "PhiMoE", "Starcoder2"))
+#: Architectures with latent attention whose engines keep the keys and values of every head (src/models/minicpm3.cpp and
+#: plm.cpp of llama.cpp, minicpm3.py of vLLM).
+LATENT_NOT_CACHED = frozenset({"MiniCPM3ForCausalLM", "PLMForCausalLM"})
 #: A layer with hyper-connections mixes its residual streams before and after each part: llama.cpp's graph of DeepSeek V4
 #: has 8,000 nodes for 43 layers with the mixing fused (ggml-org/llama.cpp#25585), that of a Llama some 1,000 for 32.
 HYPER_CONNECTED_LAUNCHES = 6.0
@@ -62,7 +65,8 @@ HYPER_CONNECTED_LAUNCHES = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """A mixture-of-experts feed-forward part; ``latent_dim`` is the routed experts' input width when projected."""
+    """A mixture-of-experts feed-forward part; ``latent_dim`` is the routed experts' input width when projected. Each of the
+    ``grouped_count`` narrow experts serves a group of the others (arXiv:2508.07785)."""
 
     count: int
     per_token: int
@@ -73,6 +77,8 @@ class Experts:
     latent_dim: int | None
     bias_elements: int
     dense_parallel_width: int
+    grouped_count: int
+    grouped_width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +265,14 @@ def _mixers(slug: str, facts: Mapping[str, Any], attention: Mapping[str, Any]) -
         "shares_attention": bool(attention.get("shares_weights")),
         "routes_attention": bool(attention.get("routed")),
         "latent": latent_attention(attention),
-        "cached_latent": None if attention.get("kv_b_split") is False else latent_attention(attention),
+        "cached_latent": latent_attention(attention) if _caches_latent(facts) else None,
         "linear": linear_attention(slug, facts, attention),
         "state_space": state_space(attention.get("ssm")),
     }
+
+
+def _caches_latent(facts: Mapping[str, Any]) -> bool:
+    return facts["attention"].get("kv_b_split") is not False and facts["architecture"] not in LATENT_NOT_CACHED
 
 
 def _need(slug: str, name: str, value: Any) -> Any:
@@ -337,4 +347,6 @@ def _experts(slug: str, facts: Mapping[str, Any]) -> Experts:
         latent_dim=moe.get("latent_size"),
         bias_elements=int(moe.get("expert_bias_params") or 0),
         dense_parallel_width=int(facts.get("intermediate_size") or 0) if moe.get("dense_parallel") else 0,
+        grouped_count=int(moe.get("n_grouped_experts") or 0),
+        grouped_width=int(moe.get("grouped_intermediate_size") or 0),
     )

@@ -132,8 +132,10 @@ def _state_bytes(model: ModelArchitecture, layer: Layer) -> float:
         assert linear is not None
         key, value = linear.key_heads * linear.key_dim, linear.value_heads * linear.value_dim
         if linear.kind.startswith("RWKV"):
-            # Two shifted tokens, and a matrix a head; the first kinds keep three numbers a channel in its place.
-            return 4.0 * (2 * model.hidden + value * (3 if linear.kind == "RWKV4" else linear.key_dim))
+            # Shifted tokens, and a matrix a head; the first kinds keep three numbers a channel in its place.
+            return 4.0 * (
+                linear.shifted_tokens * model.hidden + value * (3 if linear.kind == "RWKV4" else linear.key_dim)
+            )
         if linear.kind == "RG-LRU":
             return 4.0 * linear.conv_kernel * value
         if linear.kind == "KDA":

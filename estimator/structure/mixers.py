@@ -22,7 +22,8 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True)
 class LinearAttention:
-    """Linear attention with a constant state: a gated delta net, KDA, lightning attention or RWKV's time mix."""
+    """Linear attention with a constant state: a gated delta net, KDA, lightning attention or RWKV's time mix, which keeps
+    ``shifted_tokens`` beside it."""
 
     kind: str
     key_heads: int
@@ -32,6 +33,7 @@ class LinearAttention:
     conv_kernel: int
     full_rank_gate: bool
     full_rank_decay: bool
+    shifted_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def linear_attention(slug: str, facts: Mapping[str, Any], attention: Mapping[str
         conv_kernel=int(linear.get("conv_kernel") or 0),
         full_rank_gate=bool(linear.get("full_rank_gate")),
         full_rank_decay=bool(linear.get("full_rank_decay")),
+        shifted_tokens=int(linear.get("shifted_tokens") or 2),
     )
 
 

@@ -289,12 +289,13 @@ def _linear(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tens
         yield _matrix(TensorClass.PER_HEAD, index, linear.value_dim, 2 * value)
         yield _matrix(TensorClass.OTHER, index, value, hidden)
     elif linear.kind.startswith("RWKV"):  # receptance, key, value, gate, output; receptance of the channel mix
-        for cls in (TensorClass.ATTN_Q, TensorClass.ATTN_K, TensorClass.ATTN_V):
-            yield _matrix(cls, index, hidden, value)
+        yield _matrix(TensorClass.ATTN_Q, index, hidden, value)
+        for cls in (TensorClass.ATTN_K, TensorClass.ATTN_V):
+            yield _matrix(cls, index, hidden, key)
         if linear.kind in ("RWKV5", "RWKV6"):
             yield _matrix(TensorClass.OTHER, index, hidden, value)
         yield _matrix(TensorClass.ATTN_OUTPUT, index, value, hidden)
-        if linear.kind != "RWKV7":
+        if linear.kind != "RWKV7" and not model.gated_mlp:
             yield _matrix(TensorClass.OTHER, index, hidden, hidden)
     else:  # lightning attention: fused qkv, output gate, norm (MiniMax-01, arXiv:2501.08313)
         yield _matrix(TensorClass.ATTN_V, index, hidden, 3 * value)
@@ -345,11 +346,12 @@ def _experts(model: ModelArchitecture, index: int) -> Iterator[Tensor]:
     if experts.latent_dim:
         yield _matrix(TensorClass.OTHER, index, hidden, experts.latent_dim)
         yield _matrix(TensorClass.OTHER, index, experts.latent_dim, hidden)
-    size = experts.count * routed * experts.width
-    if model.gated_mlp:
-        yield Tensor(TensorClass.EXPERT_GATE, index, routed, size)
-    yield Tensor(TensorClass.EXPERT_UP, index, routed, size)
-    yield Tensor(TensorClass.EXPERT_DOWN, index, experts.width, size)
+    for count, width in ((experts.count, experts.width), (experts.grouped_count, experts.grouped_width)):
+        if size := count * routed * width:
+            if model.gated_mlp:
+                yield Tensor(TensorClass.EXPERT_GATE, index, routed, size)
+            yield Tensor(TensorClass.EXPERT_UP, index, routed, size)
+            yield Tensor(TensorClass.EXPERT_DOWN, index, width, size)
     if experts.bias_elements:
         yield _kept(index, experts.bias_elements * experts.count)
     for width in (experts.shared_width, experts.dense_parallel_width):

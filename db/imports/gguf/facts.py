@@ -16,7 +16,7 @@ from db.imports.gguf.parts import compressed, experts, gate_of_output, latent, l
 from db.imports.gguf.split import joined
 from db.imports.gguf.tensors import EXPERT_PART, Tensors, placed, tensors_of
 from db.imports.hub.config import extend_context, with_counts
-from db.imports.hub.own_parts import order_of_stacks, run_in_order
+from db.imports.hub.own_parts import order_of_core, order_of_stacks, run_in_order
 from estimator.structure.files import StoredLayers
 
 
@@ -66,21 +66,25 @@ def facts_from_gguf(*parts: bytes, slug: str = "custom") -> GgufFacts:
     facts = _with_rest(facts, tensors)
     stored = _stored(header, layers)
     if order:
-        run_in_order(facts, order)
+        run_in_order(facts, order, keeps_last=values.get("recurrent_kv_cache_mode") == "last_loop")
         facts, stored = with_counts(facts), _in_order(stored, order)
     file_type = FILE_TYPES.get(whole(values, "general.file_type", 0, 1 << 32, -1) or 0)
     return GgufFacts(facts, header.tensor_bytes, header.header_bytes, file_type, stored)
 
 
 def _order(kind: str, values: Mapping[str, Any]) -> list[int]:
-    """Numbers of the layers of a model that loops over them, in the order in which they run; empty for others (``ouro.cpp``
-    and ``hrm-text.cpp`` of llama.cpp)."""
+    """Numbers of the layers of a model that loops over them, in the order in which they run; empty for others (``dory.cpp``,
+    ``ouro.cpp`` and ``hrm-text.cpp`` of llama.cpp)."""
     if kind == "hrm-text":
         stack = needed(values, "hrm.layers_per_stack", 1, LAYERS)
         cycles = {f"{part}_cycles": values.get(f"hrm.{part.lower()}_cycles") for part in "HL"}
         return order_of_stacks(cycles, 2 * stack)
+    layers = needed(values, "block_count", 1, LAYERS)
+    if kind == "dory":
+        counts = {f"n_{part}_layers": values.get(f"{part}_layer_count") for part in ("input", "recurrent", "output")}
+        return order_of_core(counts | {"n_recurrent_loops": values.get("recurrent_loop_count")}, layers)
     times = whole(values, "num_loops", 1, 64, 1) or 1
-    return list(range(needed(values, "block_count", 1, LAYERS))) * times if times > 1 else []
+    return list(range(layers)) * times if times > 1 else []
 
 
 def _in_order(stored: StoredLayers, order: list[int]) -> StoredLayers:
@@ -97,9 +101,11 @@ def _stored(header: GgufHeader, layers: int) -> StoredLayers:
     """Bytes of the file's tensors by layer; what prediction heads hold beyond the layers is stored and never loaded."""
     own, routed, largest = [0] * layers, [0] * layers, 0
     embedding = lookup = output = stored = 0
+    names = {tensor.name for tensor in header.tensors}
+    table = "token_embd.weight" if "token_embd.weight" in names else "output.weight"
     for tensor, layer, part in placed(header):
         if layer is None:
-            if part == "token_embd.weight":
+            if part == table:
                 embedding += tensor.size_bytes
             elif part == "per_layer_token_embd.weight":
                 lookup += tensor.size_bytes
@@ -126,7 +132,7 @@ def _facts(values: Mapping[str, Any], architecture: Architecture, tensors: Tenso
         **common,
         "vocab_size": _vocabulary(tensors),
         "context_length": whole(values, "context_length", 1, 1 << 31),
-        "tie_word_embeddings": "output.weight" not in tensors.model,
+        "tie_word_embeddings": not {"token_embd.weight", "output.weight"} <= tensors.model.keys(),
         "attention": _attention(values, architecture, tensors, pattern, common),
         "mlp": {"gated": _gated(tensors), "bias": tensors.any_layer("ffn_up.bias")},
         "norms": {
@@ -193,7 +199,7 @@ def _attention(
         facts["per_layer"] = own
     if is_latent:
         facts["mla"] = latent(values, tensors, common)
-        # Only of these does llama.cpp have a graph for both forms (src/models/deepseek2.cpp).
+        # Of these llama.cpp has a graph for both forms (src/models/deepseek2.cpp).
         facts["kv_b_split"] = tensors.any_layer("attn_k_b.weight") or architecture.name != "DeepseekV2ForCausalLM"
     if "L" in pattern:
         facts["linear"] = linear(values, tensors, common["n_heads"])
@@ -246,7 +252,8 @@ def _with_rest(facts: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
 
 
 def _vocabulary(tensors: Tensors) -> int:
-    shape = tensors.model.get("token_embd.weight", ())
+    # CodeShell's one table may go under the other name.
+    shape = tensors.model.get("token_embd.weight") or tensors.model.get("output.weight", ())
     if len(shape) == 2 and shape[1] <= WIDTH:
         return shape[1]
     raise ImportFactsError("there is no token embedding 'token_embd.weight' with two dimensions", "tensors")

@@ -13,6 +13,8 @@ WIDTH, HEADS, LAYERS = 4_194_304, 65_536, 1_000
 _QUERY = ("attn_q.weight", "attn_qkv.weight", "attn_q_a.weight")
 #: Gates and convolutions that only linear attention has.
 _LINEAR = ("ssm_conv1d_q.weight", "ssm_beta.weight", "ssm_ba.weight", "ssm_alpha.weight", "time_mix_key.weight")
+#: Parts that only a layer of lightning attention has together (``minimax-01.cpp`` of llama.cpp).
+_LIGHTNING = frozenset({"attn_qkv.weight", "attn_gate.weight", "attn_norm_2.weight"})
 #: Norms on the width of the model.
 _NORMS = frozenset({
     "attn_norm", "attn_norm_2", "post_attention_norm", "ffn_norm", "post_ffw_norm", "pre_ffw_norm_2", "post_ffw_norm_1",
@@ -28,7 +30,7 @@ def mixers(values: Mapping[str, Any], architecture: Architecture, tensors: Tenso
 
 
 def _mixer(shapes: Shapes, window: str) -> str:
-    if any(part in shapes for part in _LINEAR):
+    if is_lightning(shapes) or any(part in shapes for part in _LINEAR):
         return "L"
     attends = any(part in shapes for part in _QUERY)
     if "ssm_in.weight" in shapes:
@@ -38,6 +40,11 @@ def _mixer(shapes: Shapes, window: str) -> str:
     return window if attends else "N"
 
 
+def is_lightning(shapes: Shapes) -> bool:
+    """Whether a layer has lightning attention, whose second norm is on its own width."""
+    return shapes.keys() >= _LIGHTNING
+
+
 def _windows(values: Mapping[str, Any], architecture: Architecture, layers: int) -> str:
     """F, or the letter of a window, for each layer as if it attended."""
     window = whole(values, "attention.sliding_window", 0, 1 << 31) or None
@@ -45,6 +52,9 @@ def _windows(values: Mapping[str, Any], architecture: Architecture, layers: int)
     if window is None and architecture.chunk is None:
         return "F" * layers
     stated = values.get("attention.sliding_window_pattern")
+    letters = values.get("layer_pattern")
+    if isinstance(letters, str):
+        return "".join("S" if kind == "S" else "F" for kind in letters[:layers].ljust(layers))
     if isinstance(stated, list):
         if len(stated) < layers or not all(flag in (0, 1) for flag in stated):
             raise ImportFactsError(
@@ -73,6 +83,7 @@ def norms(tensors: Tensors) -> int | str:
     """Norms of a layer; a digit for each layer where they differ."""
     counts = [
         sum(part.removesuffix(".weight") in _NORMS and not part.endswith(".bias") for part in shapes)
+        - is_lightning(shapes)
         for shapes in tensors.layers
     ]
     return counts[0] if len(set(counts)) == 1 else "".join(str(min(count, 9)) for count in counts)

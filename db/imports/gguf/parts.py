@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
-from db.imports.gguf.layers import HEADS, LAYERS, WIDTH
+from db.imports.gguf.layers import HEADS, LAYERS, WIDTH, is_lightning
 from db.imports.gguf.tensors import Tensors
 
 _EXPERTS = 65_536
@@ -41,6 +41,9 @@ def experts(values: Mapping[str, Any], tensors: Tensors, hidden: int) -> dict[st
     }
     if down[1] != hidden:
         facts["latent_size"] = down[1]
+    grouped = tensors.first("ffn_down_chexps.weight")
+    if grouped is not None:
+        facts |= {"n_grouped_experts": grouped[-1], "grouped_intermediate_size": grouped[0]}
     if any("ffn_gate_inp.weight" in shapes and "ffn_down.weight" in shapes for shapes in tensors.layers):
         facts["dense_parallel"] = True
     return facts
@@ -72,7 +75,13 @@ def linear(values: Mapping[str, Any], tensors: Tensors, heads: int) -> dict[str,
     if time_mix is not None:
         head = needed(values, "wkv.head_size", 1, WIDTH)
         kind = "RWKV7" if tensors.any_layer("time_mix_w0.weight") else "RWKV6"
-        return {"kind": kind, "n_heads": time_mix[-1] // head, "head_dim": head}
+        queries = tensors.first("time_mix_receptance.weight") or time_mix
+        facts = {"kind": kind, "n_heads": queries[-1] // head, "n_key_heads": time_mix[-1] // head, "head_dim": head}
+        return facts | {"shifted_tokens": whole(values, "token_shift_count", 1, 2, 2)}
+    lightning = next((shapes for shapes in tensors.layers if is_lightning(shapes)), None)
+    if lightning is not None:
+        width = lightning["attn_norm_2.weight"][0]
+        return {"kind": "LightningAttention", "n_heads": heads, "head_dim": width // heads}
     kernel = needed(values, "ssm.conv_kernel", 1, 64)
     if tensors.any_layer("ssm_conv1d_q.weight"):
         return {
@@ -97,11 +106,15 @@ def linear(values: Mapping[str, Any], tensors: Tensors, heads: int) -> dict[str,
 def state_space(values: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
     """Facts of the Mamba blocks. Raises :class:`ImportFactsError`."""
     inner, rank = needed(values, "ssm.inner_size", 1, WIDTH), needed(values, "ssm.time_step_rank", 1, WIDTH)
+    steps = tensors.first("ssm_dt.weight")
     facts: dict[str, Any] = {
         "d_inner": inner,
         "d_state": needed(values, "ssm.state_size", 1, WIDTH),
         "conv_kernel": needed(values, "ssm.conv_kernel", 1, 64),
     }
+    if steps is not None and len(steps) == 2 and steps[1] != inner:
+        # Channels share their steps by head (plamo2.cpp of llama.cpp).
+        return {"kind": "Mamba1", **facts, "n_heads": steps[1], "dt_rank": steps[0]}
     if tensors.any_layer("ssm_x.weight"):
         return {"kind": "Mamba1", **facts, "dt_rank": rank}
     groups = whole(values, "ssm.group_count", 1, HEADS, 1)
@@ -120,7 +133,7 @@ def qk_norm(tensors: Tensors, key_dim: int) -> str:
     """``per_head``, ``full`` or ``none``: what the norms of queries and keys run over."""
     shape = tensors.first("attn_q_norm.weight")
     sizes = {shapes["attn_q_norm.weight"] for shapes in tensors.layers if "attn_q_norm.weight" in shapes}
-    if shape is None:
+    if shape is None or not tensors.any_layer("attn_k_norm.weight"):
         return "none"
     return "per_head" if len(sizes) > 1 or prod(shape) == key_dim else "full"
 

@@ -10,7 +10,7 @@ from db.imports.gguf.header import GgufHeader, TensorInfo
 
 #: Shapes by name, row length first (ggml's order).
 Shapes = dict[str, tuple[int, ...]]
-EXPERT_PART = re.compile(r"ffn_(up|gate|down|gate_up)_exps\.weight")
+EXPERT_PART = re.compile(r"ffn_(up|gate|down|gate_up)_(ch)?exps\.weight")
 _BLOCK = re.compile(r"blk\.(\d{1,4})\.(.+)")
 #: Types of tables of numbers, which are no weights (``I8`` to ``I64``).
 _INTEGERS = frozenset({"type-24", "type-25", "type-26", "type-27"})

@@ -8,6 +8,7 @@ from typing import Any
 
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.hub.families import Family
+from estimator.structure.architecture import LATENT_NOT_CACHED
 
 _WIDTH, _HEADS, _LAYERS = 4_194_304, 65_536, 1_000
 
@@ -136,6 +137,8 @@ def head_dims(values: Mapping[str, Any], facts: Mapping[str, Any], has_attention
 
 def key_heads(values: Mapping[str, Any], name: str, heads: int) -> int:
     """Key and value heads; families of multi-query attention state them in keys of their own."""
+    if name in LATENT_NOT_CACHED:
+        return heads
     attn = values.get("attn_config")
     if isinstance(attn, Mapping):
         return whole(attn, "kv_n_heads", 1, _HEADS, heads) or heads
@@ -144,7 +147,7 @@ def key_heads(values: Mapping[str, Any], name: str, heads: int) -> int:
     stated = whole(values, "num_key_value_heads", 1, _HEADS, heads) or heads
     if name == "FalconForCausalLM" and values.get("new_decoder_architecture") is not True:
         return 1 if flag(values, "multi_query", True) else heads
-    if name == "GPTBigCodeForCausalLM":
+    if name in ("GPTBigCodeForCausalLM", "GPTRefactForCausalLM"):
         return 1 if flag(values, "multi_query", True) else heads
     if values.get("multi_query_attention") is True:
         return needed(values, "multi_query_group_num", 1, _HEADS)

@@ -19,7 +19,7 @@ COMMON_NAMES: dict[str, str] = {
     "n_head": "num_attention_heads", "n_heads": "num_attention_heads", "num_heads": "num_attention_heads",
     "attention_heads": "num_attention_heads", "intermediate_multiple_size": "expansion_ratio",
     "num_kv_heads": "num_key_value_heads", "n_head_kv": "num_key_value_heads", "n_kv_heads": "num_key_value_heads",
-    "num_attention_groups": "num_key_value_heads",
+    "num_attention_groups": "num_key_value_heads", "num_query_groups": "num_key_value_heads",
     "attention_head_dim": "head_dim", "hidden_size_per_head": "head_dim", "kv_channels": "head_dim",
     "n_positions": "max_position_embeddings", "max_sequence_length": "max_position_embeddings",
     "max_seq_len": "max_position_embeddings", "seq_length": "max_position_embeddings",

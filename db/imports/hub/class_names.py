@@ -29,7 +29,6 @@ OTHER_NAMES: dict[str, str] = {
     "Inkling2ForConditionalGeneration": "Inkling2ForCausalLM",
     "Inkling2LoopForConditionalGeneration": "Inkling2LoopForCausalLM",
     "InklingForCausalLM": "InklingForConditionalGeneration",
-    "GPTRefactForCausalLM": "GPTBigCodeForCausalLM",
     "InternLM2VEForCausalLM": "InternLM2ForCausalLM",
     "HunYuanMoeV1ForCausalLM": "HunYuanMoEV1ForCausalLM",
     "Kimi_K25ForConditionalGeneration": "KimiK25ForConditionalGeneration",

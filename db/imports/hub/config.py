@@ -185,6 +185,9 @@ def _ffn_width(section: Section, hidden: int) -> int | None:
         width = whole(values, "intermediate_size", 1, _WIDTH, (whole(values, "mlp_ratio", 1, 64, 4) or 4) * hidden)
     if section.name == "ArcticForCausalLM":
         return hidden
+    if section.name == "GPTRefactForCausalLM":
+        # Two thirds of four times the width, in whole 256 (refact.py of llama.cpp's converter).
+        return -(-(8 * hidden // 3) // 256) * 256
     if width is None and section.name in ("Rwkv5ForCausalLM", "Rwkv6ForCausalLM"):
         return hidden * 7 // 64 * 32
     if section.name == "Lfm2ForCausalLM":
@@ -262,6 +265,7 @@ def _require_possible(facts: Mapping[str, Any]) -> None:
     width = max(width, *(int(own.get("intermediate_size") or 0) for own in attention.get("per_layer") or ()), 0)
     expert = int(moe.get("moe_intermediate_size") or 0) * int(moe.get("n_experts") or 0)
     expert += int(moe.get("shared_intermediate_size") or 0)
+    expert += int(moe.get("grouped_intermediate_size") or 0) * int(moe.get("n_grouped_experts") or 0)
     layer = int(facts["hidden_size"]) * (3 * (width + expert) + 4 * width)
     total = int(facts["n_layers"]) * layer + 2 * int(facts["hidden_size"]) * int(facts["vocab_size"])
     total += sum(int(extra["params"]) for extra in facts.get("extra_params") or ())

@@ -64,6 +64,9 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
     if idle := whole(values, "zero_expert_num", 0, _EXPERTS):
         # Experts that return their input: a token visits as many as chance gives.
         moe["experts_per_token"] = max(round(per_token * count / (count + idle)), 1)
+    if name == "GroveMoeForCausalLM":
+        # A narrow expert for two of the others, as wide as a head (grovemoe.py of llama.cpp's converter).
+        moe |= {"n_grouped_experts": count // 2, "grouped_intermediate_size": needed(values, "head_dim", 1, _WIDTH)}
     if family.expert_bias:
         # Biases of gate, up and down of one expert.
         moe["expert_bias_params"] = 2 * width + needed(values, "hidden_size", 8, _WIDTH)

@@ -109,6 +109,7 @@ FAMILIES: dict[str, Family] = {
     "ChameleonForConditionalGeneration": Family(qk_norm="full"),
     "ChatGLM1Model": _OLD,
     "CodeGenForCausalLM": _GPTJ,
+    "CodeShellForCausalLM": replace(_OLD, tied=True),
     "Cohere2ForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
     "CohereCompassForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True),
     "Cohere2MoeForCausalLM": Family(norm_type="LayerNorm (no bias)", norms=1, tied=True, window_every=4),
@@ -169,6 +170,7 @@ FAMILIES: dict[str, Family] = {
     "GPTNeoXJapaneseForCausalLM": Family(
         gated_mlp=False, norm_type="LayerNorm", norm_bias=True, tied=True, ffn_factor=4
     ),
+    "GPTRefactForCausalLM": _PLAIN,
     "GptOssForCausalLM": Family(
         qkv_bias=True, o_bias=True, sinks=True, router_bias=True, expert_bias=True, window_every=2
     ),
@@ -182,6 +184,7 @@ FAMILIES: dict[str, Family] = {
     "GraniteSWAForCausalLM": Family(sinks=True, window_every=4, full_at=0),
     "Grok1ForCausalLM": Family(norms=4),
     "Grok1ModelForCausalLM": Family(norms=4, tied=True),
+    "GroveMoeForCausalLM": _NORMED,
     "HeliumForCausalLM": _PLAIN,
     "HrmTextForCausalLM": Family(output_gate="full", norms=0, final_norms=0, sublayers=2),
     "HyperCLOVAXForCausalLM": Family(norms=4),
@@ -218,6 +221,7 @@ FAMILIES: dict[str, Family] = {
     "Llama4ForConditionalGeneration": Family(optional_qk_norm="none", shared_experts=1, chunk_every=4),
     "LlamaForCausalLM": _PLAIN,
     "LongcatFlashForCausalLM": Family(mla=True, router_bias=True, sublayers=2),
+    "MaincoderForCausalLM": _NORMED,
     "Mamba2ForCausalLM": Family(norms=1, layers="M", state_space=2),
     "MambaForCausalLM": Family(norms=1, layers="M", state_space=1, tied=True),
     "MellumForCausalLM": _NORMED,
@@ -276,6 +280,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "PlamoForCausalLM": Family(norms=1),
     "Plamo2ForCausalLM": Family(qk_norm="full", norms=4, tied=True, state_space=1),
+    "Plamo3ForCausalLM": Family(qk_norm="per_head", norms=4, tied=True, window_every=8),
+    "PLMForCausalLM": Family(mla=True, gated_mlp=False, tied=True),
     "Qwen2_5_VLForConditionalGeneration": _BIASED,
     "Qwen2ForCausalLM": _BIASED,
     "Qwen2MoeForCausalLM": Family(qkv_bias=True, shared_gate=True),

@@ -313,7 +313,7 @@ def order_of_stacks(values: Mapping[str, Any], layers: int) -> list[int]:
     return (low * inner + high) * cycles
 
 
-def _order_of_core(values: Mapping[str, Any], layers: int) -> list[int]:
+def order_of_core(values: Mapping[str, Any], layers: int) -> list[int]:
     """Dory: layers at both ends are run once."""
     ends = [needed(values, f"n_{part}_layers", 0, _LAYERS) for part in ("input", "output")]
     core = whole(values, "n_recurrent_layers", 1, _LAYERS, max(layers - sum(ends), 0)) or 0
@@ -340,7 +340,7 @@ def _looped(layers: int, start: int, end: int, times: int) -> list[int]:
 
 #: Classes that loop over their layers -> numbers of the layers in the order in which they run.
 _ORDERS: dict[str, Callable[[Mapping[str, Any], int], list[int]]] = {
-    "DoryForCausalLM": _order_of_core,
+    "DoryForCausalLM": order_of_core,
     "HrmTextForCausalLM": order_of_stacks,
     "Inkling2LoopForCausalLM": _order_of_passes,
     "NanbeigeForCausalLM": _order_of_passes_over_all,

@@ -76,8 +76,8 @@ def test_a_request_narrows_the_choice() -> None:
 
 
 def test_an_unsupported_architecture_runs_elsewhere_only() -> None:
-    assert choose_engine("MiniMaxM1ForCausalLM", device(), quant(QuantFormat.GGUF)) is None
-    assert choose_engine("MiniMaxM1ForCausalLM", device(), quant(QuantFormat.AWQ)) == (Engine.VLLM, Backend.CUDA)
+    assert choose_engine("Step3TextForCausalLM", device(), quant(QuantFormat.GGUF)) is None
+    assert choose_engine("Step3TextForCausalLM", device(), quant(QuantFormat.AWQ)) == (Engine.VLLM, Backend.CUDA)
 
 
 def test_a_front_may_run_what_its_engine_does_not() -> None:

@@ -26,8 +26,12 @@ _FUSED_QKV = {
     "starcoder",
     "phi2",
     "qwen",
+    "codeshell",
+    "jais",
+    "plamo2",
+    "plamo3",
 }
-_FUSED_GATE = {"phi3", "glm4", "chatglm"}
+_FUSED_GATE = {"phi3", "glm4", "chatglm", "plamo2", "plamo3"}
 #: Norms of a layer where they are not the input norm and that of the feed-forward part.
 _NORMS = {
     "gpt-oss": ("attn_norm", "post_attention_norm"),
@@ -46,7 +50,7 @@ _FOUR = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")
 _SEVEN = (*_FOUR, "pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")
 _LISTED_HEADS = {
     "deci", "granitehybrid", "jamba", "kimi-k3", "kimi-linear", "bailingmoe3", "lfm2", "lfm2moe", "nemotron_h",
-    "nemotron_h_moe", "mimo2", "laguna", "step35", "gemma4", "glm5next", "openelm",
+    "nemotron_h_moe", "mimo2", "laguna", "step35", "gemma4", "glm5next", "openelm", "plamo2",
 }  # fmt: skip
 
 
@@ -57,7 +61,7 @@ _CONVERTED = {
     "Gemma3ForConditionalGeneration": "gemma3", "Gemma4UnifiedForConditionalGeneration": "gemma4",
     "Glm4MoeLiteForCausalLM": "deepseek2", "InternLM3ForCausalLM": "llama", "KimiK25ForConditionalGeneration": "deepseek2",
     "KimiVLForConditionalGeneration": "deepseek2", "MiMoForCausalLM": "qwen2", "Ministral3ForCausalLM": "mistral3",
-    "MistralForCausalLM": "llama",
+    "MiniMaxM1ForCausalLM": "minimax-01", "MistralForCausalLM": "llama",
     "MistralLarge3ForCausalLM": "deepseek2", "MixtralForCausalLM": "llama", "Olmo3ForCausalLM": "olmo2",
     "Qwen2_5_VLForConditionalGeneration": "qwen2vl", "SarvamMoEForCausalLM": "bailingmoe2",
     "SolarOpenForCausalLM": "glm4moe", "Step3p7FlashForCausalLM": "step35",
@@ -140,13 +144,15 @@ def _of_mixers(model: dict[str, Any]) -> dict[str, Any]:
     if ssm := attention.get("ssm"):
         keys |= {
             "ssm.conv_kernel": ssm["conv_kernel"], "ssm.inner_size": ssm["d_inner"], "ssm.state_size": ssm["d_state"],
-            "ssm.time_step_rank": ssm.get("dt_rank") or ssm["n_heads"],
+            "ssm.time_step_rank": ssm.get("n_heads") or ssm["dt_rank"],
         }  # fmt: skip
         if "n_groups" in ssm:
             keys["ssm.group_count"] = ssm["n_groups"]
     if linear := attention.get("linear"):
         if linear["kind"].startswith("RWKV"):
             keys["wkv.head_size"] = linear["head_dim"]
+        elif linear["kind"] == "LightningAttention":
+            keys["attention.recurrent_layers"] = [letter == "L" for letter in attention["layer_pattern"]]
         elif linear["kind"] == "KDA":
             keys |= {"ssm.conv_kernel": linear["conv_kernel"], "kda.head_dim": linear["head_dim"]}
         else:
@@ -237,7 +243,10 @@ def _layer(model: dict[str, Any], arch: str, index: int) -> Named:
         if linear["kind"].startswith("RWKV"):
             yield from _rwkv(hidden, linear, model["intermediate_size"])
             return
-        yield from (_kda(hidden, linear) if linear["kind"] == "KDA" else _delta_net(hidden, linear, arch))
+        if linear["kind"] == "LightningAttention":
+            yield from _lightning(hidden, linear)
+        else:
+            yield from (_kda(hidden, linear) if linear["kind"] == "KDA" else _delta_net(hidden, linear, arch))
     elif letter == "V":
         yield "shortconv.in_proj.weight", (hidden, 3 * hidden)
         yield "shortconv.conv.weight", (attention["short_conv"]["kernel"], hidden)
@@ -289,7 +298,7 @@ def _latent(model: dict[str, Any], arch: str, layer: int) -> Named:
         yield "attn_q.weight", (hidden, heads * (nope + rope))
     yield "attn_kv_a_mqa.weight", (hidden, rank + rope)
     yield "attn_kv_a_norm.weight", (rank,)
-    if arch == "minicpm3":
+    if arch in ("minicpm3", "plm"):
         yield "attn_kv_b.weight", (rank, heads * (nope + value))
     else:
         yield "attn_k_b.weight", (nope, rank, heads)
@@ -350,16 +359,17 @@ def _compressed(model: dict[str, Any], ratio: int) -> Named:
 def _state_space(hidden: int, ssm: dict[str, Any], arch: str) -> Named:
     inner, state, kernel = ssm["d_inner"], ssm["d_state"], ssm["conv_kernel"]
     if ssm["kind"] == "Mamba1":
-        rank = ssm["dt_rank"]
+        rank, heads = ssm["dt_rank"], ssm.get("n_heads")
         yield "ssm_in.weight", (hidden, 2 * inner)
         yield "ssm_conv1d.weight", (kernel, inner)
-        yield "ssm_conv1d.bias", (inner,)
+        if not heads:
+            yield "ssm_conv1d.bias", (inner,)
         yield "ssm_x.weight", (inner, rank + 2 * state)
-        yield "ssm_dt.weight", (rank, inner)
-        yield "ssm_dt.bias", (inner,)
-        yield "ssm_a", (state, inner)
-        yield "ssm_d", (inner,)
-        if arch == "jamba":
+        yield "ssm_dt.weight", (rank, heads or inner)
+        yield "ssm_dt.bias", (heads or inner,)
+        yield "ssm_a", ((heads,) if heads else (state, inner))
+        yield "ssm_d", (heads or inner,)
+        if arch in ("jamba", "plamo2"):
             yield "ssm_dt_norm.weight", (rank,)
             yield "ssm_b_norm.weight", (state,)
             yield "ssm_c_norm.weight", (state,)
@@ -391,6 +401,14 @@ def _delta_net(hidden: int, linear: dict[str, Any], arch: str) -> Named:
         yield "ssm_beta.weight", (hidden, heads)
     yield "ssm_norm.weight", (linear["value_head_dim"],)
     yield "ssm_out.weight", (value, hidden)
+
+
+def _lightning(hidden: int, linear: dict[str, Any]) -> Named:
+    width = linear["n_heads"] * linear["head_dim"]
+    yield "attn_norm_2.weight", (width,)
+    yield "attn_qkv.weight", (hidden, 3 * width)
+    yield "attn_gate.weight", (hidden, width)
+    yield "attn_output.weight", (width, hidden)
 
 
 def _kda(hidden: int, linear: dict[str, Any]) -> Named:
@@ -444,6 +462,9 @@ def _experts(model: dict[str, Any], arch: str, index: int) -> Named:
         yield name, (*shape, count)
         if moe.get("expert_bias_params"):
             yield name.replace(".weight", ".bias"), (shape[1], count)
+    if groups := moe.get("n_grouped_experts"):
+        for name, shape in _feed_forward(model, moe["grouped_intermediate_size"], "_chexps"):
+            yield name, (*shape, groups)
     if inner:
         yield "ffn_latent_down.weight", (hidden, inner)
         yield "ffn_latent_up.weight", (inner, hidden)

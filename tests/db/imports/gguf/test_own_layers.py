@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from math import prod
 from typing import Any
 
 import pytest
@@ -111,3 +112,81 @@ def test_a_class_that_no_model_of_the_catalog_has_comes_out_of_its_header(arch: 
 def test_a_file_of_another_kind_is_refused_as_what_it_is(kind: str) -> None:
     with pytest.raises(ImportFactsError, match=f"{kind!r} is an? {OTHER_KINDS[kind]}"):
         facts_from_gguf(header({"general.architecture": kind}, [tensor("token_embd.weight", [64, 64], 0)]))
+
+
+_TABLES = [("token_embd.weight", (128, 300)), ("output.weight", (128, 300))]
+_MLP = [("ffn_gate.weight", (128, 256)), ("ffn_up.weight", (128, 256)), ("ffn_down.weight", (256, 128))]
+
+
+def _of_blocks(arch: str, keys: dict[str, Any], *blocks: list[tuple[str, tuple[int, ...]]]) -> ModelArchitecture:
+    named = [*_TABLES, *((f"blk.{index}.{part}", size) for index, block in enumerate(blocks) for part, size in block)]
+    sizes = {"embedding_length": 128, "feed_forward_length": 256, "context_length": 4096} | keys
+    own = {f"{arch}.{key}": value for key, value in sizes.items()}
+    data = header({"general.architecture": arch, **own}, [tensor(name, list(size), 0) for name, size in named])
+    model = _model(data)
+    assert model.total_parameters == sum(prod(size) for _, size in named)
+    return model
+
+
+@pytest.mark.parametrize(("arch", "key_width"), [("rwkv6qwen2", 64), ("arwkv7", 128)])
+def test_a_transformer_with_time_mixing_keeps_one_shifted_token(arch: str, key_width: int) -> None:
+    mixing = ("time_mix_w0.weight", (128,)) if arch == "arwkv7" else ("time_mix_gate.weight", (128, 128))
+    block = [
+        ("attn_norm.weight", (128,)), ("ffn_norm.weight", (128,)), *_MLP, mixing,
+        ("time_mix_key.weight", (128, key_width)), ("time_mix_value.weight", (128, key_width)),
+        ("time_mix_receptance.weight", (128, 128)), ("time_mix_output.weight", (128, 128)),
+        ("time_mix_w1.weight", (128, 32)), ("time_mix_w2.weight", (32, 128)),
+    ]  # fmt: skip
+    keys = {"block_count": 2, "attention.head_count": 0, "wkv.head_size": 32, "token_shift_count": 1}
+    model = _of_blocks(arch, keys, block, block)
+    shape = cache_shape(model)
+    assert shape.full_elements.tolist() == [0, 0]
+    assert shape.state_bytes.tolist() == [4 * (128 + 128 * 32)] * 2
+
+
+def test_a_gain_of_the_queries_alone_is_no_head_norm() -> None:
+    block = [
+        *((f"attn_{part}.weight", (128, 128)) for part in ("q", "k", "v", "output")), ("attn_q_norm.weight", (1, 4)),
+        *_MLP, ("layer_output_scale.weight", (1,)),
+    ]  # fmt: skip
+    keys = {"block_count": 2, "attention.head_count": 4, "attention.head_count_kv": 4}
+    assert cache_shape(_of_blocks("talkie", keys, block, block)).full_elements.tolist() == [256, 256]
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("per_loop", [64, 0, 64, 0, 64]), ("last_loop", [0, 0, 64, 0, 64])])
+def test_a_looped_core_keeps_what_its_mode_says(mode: str, kept: list[int]) -> None:
+    attends = [
+        ("attn_q.weight", (128, 128)), ("attn_gate.weight", (128, 128)), ("attn_output.weight", (128, 128)),
+        ("attn_k.weight", (128, 32)), ("attn_v.weight", (128, 32)), ("dory_alpha.weight", (128,)),
+    ]  # fmt: skip
+    keys = {
+        "block_count": 4, "attention.head_count": 4, "attention.head_count_kv": 1, "attention.sliding_window": 512,
+        "input_layer_count": 1, "recurrent_layer_count": 2, "output_layer_count": 1, "recurrent_loop_count": 2,
+        "recurrent_kv_cache_mode": mode, "layer_pattern": "S*-*",
+    }  # fmt: skip
+    model = _of_blocks("dory", keys, attends, attends, _MLP, attends)
+    assert [layer.weights_of for layer in model.layers] == [None, None, None, 1, 2, None]
+    shape = cache_shape(model)
+    assert shape.window_elements.tolist() == [64, 0, 0, 0, 0, 0]
+    assert shape.full_elements[1:].tolist() == kept
+    assert model.layers[0].window == 512
+
+
+def test_one_table_may_go_under_the_name_of_the_output() -> None:
+    facts = facts_from_config(
+        SMALL | {"architectures": ["CodeShellForCausalLM"], "num_query_groups": 2, "tie_word_embeddings": True}
+    )
+    named = [(name.replace("token_embd", "output"), size) for name, size in tensors(facts, "codeshell")]
+    file = facts_from_gguf(_header(facts, "codeshell", named))
+    assert architecture_from_facts(file.facts).total_parameters == facts["params_computed"]["text_total"]
+    assert file.facts["tie_word_embeddings"]
+    assert file.stored.embedding == 4 * 256 * 512
+
+
+def test_experts_of_groups_are_experts_of_the_file() -> None:
+    config = {**_EXPERTS, "architectures": ["GroveMoeForCausalLM"]}
+    facts = facts_from_config(config)
+    file = facts_from_gguf(_header(facts, "grovemoe"))
+    assert file.stored.experts == (4 * 3 * 256 * (4 * 128 + 2 * 64),) * 3
+    active = facts["params_computed"]["text_total"] - facts["params_computed"]["text_active"]
+    assert active == 3 * 3 * 256 * (4 * 128 + 2 * 64) // 2

@@ -1,8 +1,8 @@
 """Minimal configurations: parameters, cache, state and windows are those of the class that the model type names.
 
 The expected values of ``tests/data/class_models.jsonl`` were read from models that transformers 5.24 built without weights, and
-from the cache of one of their runs: elements a token of keys and values (of latent attention: its rank and its rotary part),
-elements of state, layers with a window.
+from the cache of one of their runs: elements a token of keys and values (of latent attention that engines cache as it is: its
+rank and its rotary part), elements of state, layers with a window.
 """
 
 from __future__ import annotations
