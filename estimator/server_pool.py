@@ -11,10 +11,16 @@ from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT
 from estimator.placement.hardware import server_step_tokens
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.paged_cache import request_bytes
-from estimator.types import SERVERS, CacheType, Engine, Estimate, EstimateRequest
+from estimator.types import SERVERS, CacheType, Engine, Estimate, EstimateRequest, MemoryParts
 
 #: Most of a device's memory that a server may be given: what the driver itself takes is not free.
 MOST_MEMORY_FRACTION = 0.98
+#: Flags of a server for its share of the memory, its requests at once and its longest context.
+_FLAGS = {
+    Engine.VLLM: ("--gpu-memory-utilization", "--max-num-seqs", "--max-model-len"),
+    Engine.SGLANG: ("--mem-fraction-static", "--max-running-requests", "--context-length"),
+    Engine.TENSORRT_LLM: ("--kv_cache_free_gpu_memory_fraction", "--max_batch_size", "--max_seq_len"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,28 @@ class ServerPool:
     mend: str | None
 
 
+def memory_flag(engine: Engine, memory: MemoryParts, fraction: float) -> tuple[str, str]:
+    """The flag by which a server and its plan take ``fraction`` of each device's memory, with its value.
+
+    vLLM counts all that it holds, SGLang weights and cache alone, and TensorRT-LLM the cache's share of what all else leaves.
+    """
+    cache = fraction - (memory.total_bytes - memory.kv_cache_bytes) / memory.capacity_bytes
+    weights = memory.weights_bytes / memory.capacity_bytes
+    values = {
+        Engine.VLLM: f"{fraction:.2f}",
+        Engine.SGLANG: f"{weights + cache:.3f}",
+        Engine.TENSORRT_LLM: f"{cache / (cache + 1.0 - fraction):.3f}",
+    }
+    return _FLAGS[engine][0], values[engine]
+
+
 def server_pool(model: ModelArchitecture, request: EstimateRequest, answer: Estimate) -> ServerPool | None:
     """The pool of an estimate; None for an engine that has none.
 
     Requests are counted as vLLM's log does ("Maximum concurrency"): pool over request, of all replicas together. The
     tokens are those of so many requests.
     """
-    if answer.engine not in SERVERS:
+    if answer.engine is None or answer.engine not in SERVERS:
         return None
     memory, replicas = answer.memory, request.server.data_parallel
     pool = memory.usable_bytes - (memory.total_bytes - memory.kv_cache_bytes)
@@ -59,7 +80,7 @@ def server_pool(model: ModelArchitecture, request: EstimateRequest, answer: Esti
         pool_tokens=int(replica_requests * replicas * answer.context_tokens),
         requests_at_once=at_once,
         longest_context_tokens=longest,
-        mend=None if at_once >= request.batch or enough else _mend(answer, at_once, longest),
+        mend=None if at_once >= request.batch or enough else _mend(answer.engine, memory, at_once, longest),
     )
 
 
@@ -86,10 +107,11 @@ def _request_bytes(model: ModelArchitecture, request: EstimateRequest, context_t
     return float(reserved(np.array([float(context_tokens)]), steps)[0]) * ranks
 
 
-def _mend(answer: Estimate, at_once: float, longest: int) -> str | None:
-    fraction = answer.memory.total_bytes / answer.memory.capacity_bytes
+def _mend(engine: Engine, memory: MemoryParts, at_once: float, longest: int) -> str | None:
+    fraction = math.ceil(100 * memory.total_bytes / memory.capacity_bytes) / 100
     if fraction <= MOST_MEMORY_FRACTION:
-        return f"--gpu-memory-utilization {math.ceil(fraction * 100) / 100:.2f}"
+        return " ".join(memory_flag(engine, memory, fraction))
+    _, sequences, context = _FLAGS[engine]
     if at_once >= 1:
-        return f"--max-num-seqs {math.floor(at_once)}"
-    return f"--max-model-len {longest}" if longest else None
+        return f"{sequences} {math.floor(at_once)}"
+    return f"{context} {longest}" if longest else None

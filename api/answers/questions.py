@@ -193,7 +193,7 @@ class Answerer:
             return request, result, ()
         streams = int(pool.requests_at_once)
         name = ENGINE_NAMES[result.engine] if result.engine else "the server"
-        mend = f" {pool.mend} makes room for all." if pool.mend and "utilization" in pool.mend else ""
+        mend = f" {pool.mend} makes room for all." if pool.mend and "mem" in pool.mend else ""
         note = Sentence(
             SentenceCode.STREAMS_WAIT,
             f"{name} answers {streams} of {request.batch} streams at once and lets the others wait.{mend}",

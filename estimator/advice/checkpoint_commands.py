@@ -18,6 +18,7 @@ from estimator.advice.command import (
 from estimator.fit_facts import FitFacts, cache_type, value_cache_type
 from estimator.placement.hardware import server_step_tokens
 from estimator.placement.memory import VLLM_MAX_SEQUENCES, VLLM_MEMORY_FRACTION
+from estimator.server_pool import memory_flag
 from estimator.structure.architecture import ModelArchitecture
 from estimator.structure.checkpoints import is_repository, vllm_source
 from estimator.types import Backend, CacheType, Engine, EstimateRequest, QuantFormat
@@ -44,8 +45,9 @@ def _vllm_draft(facts: FitFacts) -> list[str]:
     return ["--speculative-config", json.dumps(config)]
 
 
-def _fraction(request: EstimateRequest) -> str:
-    return f"{request.server.memory_fraction or VLLM_MEMORY_FRACTION:.2f}"
+def _memory(engine: Engine, facts: FitFacts) -> tuple[str, str]:
+    fraction = facts.request.server.memory_fraction or VLLM_MEMORY_FRACTION
+    return memory_flag(engine, facts.estimate.memory, fraction)
 
 
 def _sequences(request: EstimateRequest) -> int:
@@ -86,7 +88,7 @@ def _vllm_arguments(facts: FitFacts) -> list[str]:
     flags = ["--max-model-len", str(facts.estimate.context_tokens)]
     server = request.server
     steps = server.batched_tokens or server_step_tokens(request.accelerator)
-    flags += ["--gpu-memory-utilization", _fraction(request), "--max-num-seqs", str(_sequences(request))]
+    flags += [*_memory(Engine.VLLM, facts), "--max-num-seqs", str(_sequences(request))]
     flags += ["--max-num-batched-tokens", str(steps)]
     sizes = {
         "--tensor-parallel-size": server.tensor_parallel(request.gpu_count),
@@ -108,7 +110,7 @@ def sglang(facts: FitFacts) -> Command:
         raise NoCommandError(CommandGap.DRAFT_OR_PROJECTOR, "No command of SGLang with a draft is recorded here.")
     source, *made = _served(Tool.SGLANG, facts)
     flags = ["--model-path", source, *made, "--context-length", str(facts.estimate.context_tokens)]
-    flags += ["--mem-fraction-static", _fraction(request), "--max-running-requests", str(_sequences(request))]
+    flags += [*_memory(Engine.SGLANG, facts), "--max-running-requests", str(_sequences(request))]
     server = request.server
     # SGLang counts the devices of all replicas of the attention as tensor parallel.
     if (devices := request.gpu_count // server.pipeline_parallel) > 1:
@@ -142,7 +144,7 @@ def tensorrt_llm(facts: FitFacts) -> Command:
     sizes["--ep_size"] = server.tensor_parallel(request.gpu_count) if server.expert_parallel else 1
     for flag, size in sizes.items():
         flags += [flag, str(size)] if size > 1 else []
-    flags += ["--kv_cache_free_gpu_memory_fraction", _fraction(request), "--port", "8000"]
+    flags += [*_memory(Engine.TENSORRT_LLM, facts), "--port", "8000"]
     return Command(Engine.TENSORRT_LLM, Tool.TENSORRT_LLM, shell_line(["trtllm-serve", source, *flags]))
 
 

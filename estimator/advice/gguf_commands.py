@@ -150,8 +150,7 @@ def llamafile(facts: FitFacts) -> Command:
     if placement.strategy is Strategy.EXPERT_OFFLOAD:
         raise NoCommandError(CommandGap.PLACEMENT, "llamafile offloads whole layers, not experts alone.")
     flags = ["-c", str(facts.estimate.context_tokens * streams), "-ngl", str(placement.gpu_layers)]
-    if streams > 1:
-        flags += ["--parallel", str(streams), "--cont-batching"]
+    flags += ["--parallel", str(streams), *(["--cont-batching"] if streams > 1 else [])]
     text = shell_line(["llamafile", "--server", *_gguf_source(local, _OWN_FOLDER), *flags])
     return Command(Engine.LLAMAFILE, Tool.LLAMAFILE, _with_notes(local, text))
 
@@ -229,4 +228,6 @@ def lm_studio(facts: FitFacts) -> Command:
     get = shell_line(["lms", "get", f"https://huggingface.co/{facts.gguf_repository}@{quant_tag(facts.quant)}"])
     load = shell_line(["lms", "load", "--gpu", share, "--context-length", str(facts.estimate.context_tokens)])
     engine = Engine.LM_STUDIO if facts.estimate.engine is Engine.LM_STUDIO else Engine.LLAMA_CPP
-    return Command(engine, Tool.LM_STUDIO, f"{get}\n{load}\nlms server start")
+    # Its default is four slots (lmstudio.ai/docs/app/advanced/parallel-requests), which no flag of `lms load` sets.
+    note = "# in the settings of the model: Max Concurrent Predictions 1"
+    return Command(engine, Tool.LM_STUDIO, f"{get}\n{note}\n{load}\nlms server start")

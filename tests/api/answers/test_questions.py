@@ -114,6 +114,21 @@ def test_a_server_that_is_short_of_cache_says_how_long_a_context_it_starts_with(
     assert short.pool.mend.startswith("--gpu-memory-utilization")
 
 
+@pytest.mark.parametrize(
+    ("engine", "memory", "context"),
+    [
+        ("vLLM", "--gpu-memory-utilization", "--max-model-len"),
+        ("SGLang", "--mem-fraction-static", "--context-length"),
+        ("TensorRT-LLM", "--kv_cache_free_gpu_memory_fraction", "--max_seq_len"),
+    ],
+)
+def test_a_shortage_is_mended_by_a_flag_of_the_server(engine: str, memory: str, context: str) -> None:
+    setup = {"model": "llama-3.3-70b", "gpu": "h100-sxm5-80-gb", "quant": "fp8", "engine": engine}
+    slightly, by_far = (ask(**setup, context_tokens=tokens).pool for tokens in (8192, 65_536))
+    assert slightly.mend.split()[0] == memory
+    assert by_far.mend.split()[0] == context
+
+
 def test_replicas_have_a_cache_each() -> None:
     """vllm-project/recipes#12: 62.00 GiB a replica for 262,144 tokens, which eight replicas on 141 GB do not have."""
     setup = {

@@ -498,3 +498,27 @@ def test_the_plan_is_what_its_command_starts(question: dict[str, object]) -> Non
     else:
         again |= {"context_tokens": int(flags["-c"]) // int(flags["-np"])}
     assert plan(**again).estimate.memory == fit.estimate.memory
+
+
+@pytest.mark.parametrize("fraction", [None, 0.8])
+@pytest.mark.parametrize("engine", ["vLLM", "SGLang", "TensorRT-LLM"])
+def test_a_server_is_given_the_pool_of_the_plan(engine: str, fraction: float | None) -> None:
+    """Each counts its share of the memory in its own way: of all that it holds, of weights and cache, of what is left."""
+    question = {
+        "model": "qwen3-32b",
+        "gpu": "h100-sxm5-80-gb",
+        "gpu_count": 2,
+        "quant": "bf16-safetensors",
+        "engine": engine,
+    }
+    fit = plan(**question, context_tokens=8192, **({"gpu_memory_utilization": fraction} if fraction else {}))
+    memory = fit.estimate.memory
+    beside = memory.total_bytes - memory.kv_cache_bytes
+    command = commands(fit)[0]
+    given = {
+        "--gpu-memory-utilization": lambda share: share * memory.capacity_bytes - beside,
+        "--mem-fraction-static": lambda share: share * memory.capacity_bytes - memory.weights_bytes,
+        "--kv_cache_free_gpu_memory_fraction": lambda share: share * (memory.capacity_bytes - beside),
+    }
+    (pool,) = [of(float(share)) for flag, of in given.items() if (share := flags_of(command, flag)) is not None]
+    assert pool == pytest.approx(memory.usable_bytes - beside, rel=0.003)
