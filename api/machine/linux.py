@@ -19,6 +19,11 @@ _VIRTUAL_VENDORS = (
     "KVM",
     "Parallels",
 )
+#: Limit and use of a container's memory, by both versions of control groups.
+_GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
 #: Placeholders of board makers who did not name their product.
 _NO_PRODUCT = frozenset({"", "System Product Name", "To Be Filled By O.E.M.", "Default string", "Not Specified"})
 
@@ -60,12 +65,16 @@ def memory(probe: Probe) -> Memory:
     """The memory of the computer, or the part of it that a container may use."""
     known = fields(probe.file("/proc/meminfo"))
     total, available = (_kib(known.get(key)) for key in ("MemTotal", "MemAvailable"))
-    limit = number(probe.file("/sys/fs/cgroup/memory.max"))
+    limit, used = (_of_group(probe, names) for names in zip(*_GROUPS, strict=True))
     if total is not None and limit is not None and limit < total:
-        used = number(probe.file("/sys/fs/cgroup/memory.current")) or 0
+        used = used or 0
         total, available = limit, min(limit - used, available or limit)
     modules = channels_of(probe)
     return Memory(total, available, modules.type, modules.bus_bits, modules.speed_mt_s)
+
+
+def _of_group(probe: Probe, names: tuple[str, ...]) -> int | None:
+    return next((amount for name in names if (amount := number(probe.file(name))) is not None), None)
 
 
 def _kib(text: str | None) -> int | None:

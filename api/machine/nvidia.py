@@ -19,6 +19,8 @@ QUERY = (
 )
 LIST = ("nvidia-smi", "-L")
 _DRIVER = "/proc/driver/nvidia/gpus"
+#: What a virtual card adds to its name: gigabytes and licence (NVIDIA vGPU user guide), as "A40-24Q" and "GRID T4-16Q".
+_VIRTUAL = re.compile(r"^GRID |-\d+[ABCQ]$")
 _SLICE = re.compile(r"^\s+MIG (?P<compute>\d)g\.(?P<memory>\d+)gb", re.MULTILINE)
 #: A whole card has seven slices of its multiprocessors and eight of its memory and its bandwidth (NVIDIA MIG user guide).
 _COMPUTE_SLICES, _MEMORY_SLICES = 7, 8
@@ -34,7 +36,8 @@ def gpus(probe: Probe) -> list[Gpu]:
     instances = _instances(probe.command(*LIST) or "") if split else {}
     devices: list[Gpu] = []
     for index, name, total, free, *mig in cards:
-        card = Gpu("nvidia", (name,), memory_bytes=_mib(total), free_bytes=_mib(free))
+        names = tuple(dict.fromkeys((name, _VIRTUAL.sub("", name))))
+        card = Gpu("nvidia", names, memory_bytes=_mib(total), free_bytes=_mib(free))
         devices += [part_of(card, *sizes) for sizes in instances.get(index, [])] if mig == ["Enabled"] else [card]
     return devices
 

@@ -40,7 +40,7 @@ def describe(probe: Probe) -> Description:
     sizes = {row.get("DriverDesc"): row.get("HardwareInformation.qwMemorySize") for row in listed(known.get("driver"))}
     cards = nvidia.gpus(probe)
     cards += [
-        Gpu(vendor, (row["Name"],), memory_bytes=sizes.get(row["Name"]))
+        Gpu(vendor, (row["Name"],), memory_bytes=sizes.get(row["Name"]) or None)
         for row in listed(known.get("gpu"))
         if (vendor := _vendor(row)) is not None and not (vendor == "nvidia" and cards)
     ]

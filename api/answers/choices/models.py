@@ -135,13 +135,17 @@ class _Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A machine and its use, for which models are recommended; ``users`` None are those of the mode."""
+    """A machine and its use, for which models are recommended; ``users`` None are those of the mode.
+
+    ``left_out`` are engines that the machine's system does not run.
+    """
 
     machine: Machine
     workload: Workload
     mode: OperatingMode
     wanted: Wanted = Wanted()
     users: int | None = None
+    left_out: Set[Engine] = frozenset()
 
     @property
     def streams(self) -> int:
@@ -157,7 +161,7 @@ def recommended_models(
     Models are laid out in the order of what they can be at most, until no other can come among the first or beat one.
     """
     machine = question.machine
-    quants = _quants(catalog, machine)
+    quants = _quants(catalog, question)
     candidates = _candidates(catalog, quants, question)
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated: list[_Evaluated] = []
@@ -234,7 +238,7 @@ def _of_sides(
 
     Whoever names a quantization has it, whether or not anybody is known to publish it.
     """
-    quants = _quants(catalog, question.machine)
+    quants = _quants(catalog, question)
     candidates = _candidates(catalog, quants, question, {slug for slug, _ in sides})
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated = []
@@ -247,10 +251,15 @@ def _of_sides(
     return quants, evaluated
 
 
-def _quants(catalog: Catalog, machine: Machine) -> tuple[Quant, ...]:
+def _quants(catalog: Catalog, question: Question) -> tuple[Quant, ...]:
     """Quantizations that an engine runs on each of the machine's accelerators."""
+
+    def is_run(quant: Quant) -> bool:
+        chosen = [choose_engine("", device, quant) for device in set(question.machine.devices)]
+        return all(choice is not None and choice[0] not in question.left_out for choice in chosen)
+
     every = (specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry))
-    return tuple(quant for quant in every if all(choose_engine("", device, quant) for device in set(machine.devices)))
+    return tuple(filter(is_run, every))
 
 
 def _candidates(

@@ -22,13 +22,15 @@ from estimator.advice.command import Command, Tool
 from estimator.advice.commands import commands
 from estimator.calibration.coefficients import Calibration
 from estimator.fit_facts import FitFacts
-from estimator.types import OperatingMode
+from estimator.types import SERVERS, OperatingMode
 
 #: Tools by the words of ``--engine``.
 TOOLS = {
     "llama.cpp": Tool.LLAMA_SERVER, "ollama": Tool.OLLAMA, "lm-studio": Tool.LM_STUDIO, "vllm": Tool.VLLM,
     "sglang": Tool.SGLANG, "mlx": Tool.MLX,
 }  # fmt: skip
+#: Engines that do not run natively on a system. Source: https://docs.vllm.ai/en/latest/getting_started/installation/gpu/
+_FOREIGN = {"Windows": frozenset(SERVERS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,10 @@ def here(asked: Asked, number: int) -> Here:
         asked.record.write_text(probe.recorded(), encoding="utf-8")
     identified = machine_here(catalog, description, asked.facts)
     workload = specs.workload(catalog.workloads[resolved(catalog, "workload", asked.workload)])
-    question = Question(identified.machine, workload, member(OperatingMode, "mode", asked.mode), users=asked.users)
+    question = Question(
+        identified.machine, workload, member(OperatingMode, "mode", asked.mode), users=asked.users,
+        left_out=_FOREIGN.get(description.system, frozenset()),
+    )  # fmt: skip
     calibration = Calibration.load()
     best = recommended_models(catalog, calibration, question, number)
     plans = [plan_of(calibration, question, entry) for entry in best]

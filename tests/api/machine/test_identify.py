@@ -49,6 +49,7 @@ MACHINES = {
     ),
     "dgx-spark": Expected(("dgx-spark",), 121.6, 273, 113.5),
     "eight-h100": Expected(("h100-sxm5-80-gb",) * 8, 2015.6, 307.2, 632.9, tools=("vLLM",)),
+    "gh200": Expected(("gh200-96-gb",), 571.8, 89.6, 95, tools=("vLLM",), memory_gb=95.6, note="89.6 GB/s is assumed"),
     "hybrid-laptop-4060": Expected(
         ("rtx-4060-laptop",), 31, 83.2, 7.8, note="Iris Xe 96 EU (2x DDR4-3200) is left out"
     ),
@@ -59,18 +60,23 @@ MACHINES = {
     "macbook-m4-pro-48": Expected(("apple-m4-pro-20c-48gb",), 48, 273, 17, tools=("Ollama", "MLX")),
     "mixed-3090-3060": Expected(("rtx-3090", "rtx-3060-12-gb"), 62.6, 89.6, 35.3),
     "nvidia-without-driver": Expected(("rtx-3060-12-gb",), 15.5, 42.7, None, note=DRIVERLESS),
+    "pod-h200": Expected(("h200-sxm-141-gb",), 128, 358.4, 139.8, CONTAINER, ("vLLM",)),
     "raspberry-pi-5": Expected(("raspberry-pi-5",), 7.9, 17.1, 6.7, tools=("Ollama",)),
     "rocm-container": Expected(("instinct-mi300x-192-gb",), 2266.9, 460.8, 191.7, CONTAINER),
     "rtx-4090-48gb": Expected(("rtx-4090",), 250.8, 204.8, 47.5, memory_gb=48),
     "rtx-4090-desktop": Expected(("rtx-4090",), 62.5, 96, 22.5, tools=("llama-server", "Ollama"), memory_gb=24),
+    "rx-7900-xt-and-rtx-3060": Expected(("rtx-3060-12-gb", "rx-7900-xt"), 62.7, 51.2, 31.2),
     "rx-7900-xtx": Expected(("rx-7900-xtx",), 31.3, 51.2, 22.6),
     "steam-deck-oled": Expected(("steam-deck-oled",), 16, 102.4, 7.6, usable_gb=9.5),
     "strix-halo-128": Expected(("strix-halo-8060s-128gb",), 128, 256, 114.4, usable_gb=108.5),
     "two-rtx-3090": Expected(("rtx-3090", "rtx-3090"), 251.7, 102.4, 47.2, tools=("vLLM",)),
+    "vgpu-t4": Expected(("tesla-t4",), 31.3, 128, 7.4, VM, memory_gb=8),
     "vm-t4": Expected(("tesla-t4",), 12.7, 89.6, 14.7, VM, note="89.6 GB/s is assumed"),
     "vm-without-gpu": Expected(("cpu-ddr5-5600-2ch",), 31.3, 89.6, 28.6, VM, note="could not be read"),
+    "windows-arc-140v": Expected(("arc-140v",), 31.5, 136.5, 20, tools=("Ollama",), device_gbps=136.5),
     "windows-laptop-4070": Expected(("rtx-4070-laptop",), 31.4, 102.4, 7.7, note="Radeon 780M"),
     "windows-rx-6700-xt": Expected(("rx-6700-xt",), 31.9, 57.6, None),
+    "windows-snapdragon-x": Expected(("snapdragon-x-elite",), 31.5, 135.2, 20, device_gbps=135.2),
     "wsl-4070-ti-super": Expected(("rtx-4070-ti-super",), 15.5, 89.6, 14.4, WSL, ("Ollama",)),
     "wsl-without-driver": Expected(("cpu-ddr4-3200-2ch",), 15.5, 51.2, 14.1, WSL, note="through WSL"),
 }
@@ -107,6 +113,10 @@ def test_recorded_machine(name: str) -> None:
     if expected.device_gbps is not None:
         assert rounded(device.bandwidth_bytes_s, 1e9) == expected.device_gbps
     assert (expected.note or "") in " ".join(identified.notes)
+
+
+def test_memory_of_none_is_not_known() -> None:
+    assert [gpu.memory_bytes for gpu in description_of("windows-snapdragon-x").gpus] == [None]
 
 
 def test_a_slice_of_a_card_has_a_share_of_its_arithmetic() -> None:

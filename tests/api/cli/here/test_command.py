@@ -62,6 +62,14 @@ def test_an_installed_engine_gives_the_command() -> None:
     assert {row["command"]["tool"] for row in own} == {"Ollama"}
 
 
+def test_no_engine_is_taken_that_the_system_does_not_run() -> None:
+    on_linux, on_windows = (
+        answer("container-with-driver-files", "--system", system)["recommendations"] for system in ("Linux", "Windows")
+    )
+    assert "vllm" in {row["engine"] for row in on_linux}
+    assert {row["engine"] for row in on_windows} == {"llama.cpp"}
+
+
 def test_every_fact_can_be_stated() -> None:
     printed = answer(
         "vm-without-gpu", "--gpu", "RTX 3060 12GB", "--host-memory-gb", "128", "--memory-channels", "4", "--memory-mt-s", "3200",
