@@ -21,6 +21,7 @@ from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.catalog.traits import KIND_NAMES
 from api.pages.forms import Entry, Options, Select, with_any, workload_of, workload_options
+from api.pages.readings import readings
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import PRICE_KINDS, VENDORS, dollars
 from estimator.advice.amounts import pace
@@ -50,7 +51,8 @@ async def buy_page(request: Request, reads: FitReads, base_url: str) -> Response
 
 def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
     text = asked.text("model")
-    model = view.model(text) if text else None
+    meaning = view.meaning("model", text) if text else None
+    model = None if meaning is None else view.model(meaning.slug)
     workload = workload_of(asked, view)
     needs = needs_of(
         workload.spec,
@@ -82,6 +84,7 @@ def _values(view: CatalogView, asked: Asked) -> dict[str, Any]:
         ],
         "asked": terms.budget_usd is not None or model is not None or needs.users > 1,
         "today": terms.today,
+        "notes": [] if meaning is None else readings(view, "model", meaning, lambda slug: asked.address(model=slug)),
     }  # fmt: skip
     if not values["asked"]:
         return values

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,8 +18,10 @@ from api.catalog.fits import FitRecord
 from api.catalog.view import CatalogView
 from api.pages.asked import Asked
 from api.pages.forms import Select, workload_of, workload_options
+from api.pages.readings import Reading, readings
 from api.pages.responses import breadcrumbs, html
 from api.pages.wording import LIMIT_WORDS, decode_words, dollars, short_fit_words, tone, ttft_words
+from db.entries.names.meanings import Meaning
 from estimator.advice.amounts import duration, gib, pace
 
 #: Most models, and most machines.
@@ -42,8 +46,11 @@ async def compare_page(request: Request, reads: FitReads, base_url: str) -> Resp
     models, gpus = asked.texts("model", MOST), asked.texts("gpu", MOST)
     workload = workload_of(asked, view)
     # Names are read before anything is computed, so that a wrong one is an error with links.
-    slugs = [view.model(name).slug for name in models]
-    machines = [_machine(view, name) for name in gpus]
+    meanings = {
+        kind: [view.meaning(kind, name) for name in names] for kind, names in (("model", models), ("gpu", gpus))
+    }
+    slugs = [meaning.slug for meaning in meanings["model"]]
+    machines = [_machine(view, meaning) for meaning in meanings["gpu"]]
     values: dict[str, Any] = {
         "models": [*models, *[""] * (MOST - len(models))],
         "gpus": [*gpus, *[""] * (MOST - len(gpus))],
@@ -54,6 +61,7 @@ async def compare_page(request: Request, reads: FitReads, base_url: str) -> Resp
         "winners": [],
         "columns": [],
         "differ": False,
+        "notes": [note for kind in meanings for note in _notes(view, meanings, kind, workload.slug)],
     }
     if models and gpus:
         comparison = await compare(reads, Question(slugs, gpus, workload=workload.spec.kind))
@@ -68,9 +76,28 @@ def _sample(view: CatalogView) -> str:
     return f"/compare?{urlencode(_SAMPLE, doseq=True)}" if known else ""
 
 
-def _machine(view: CatalogView, text: str) -> tuple[str, str]:
-    """Name and address of a machine, which may be several accelerators. Raises NotFoundError."""
-    meaning = view.meaning("gpu", text)
+def _notes(view: CatalogView, meanings: dict[str, list[Meaning]], kind: str, use: str) -> list[Reading]:
+    """What the names of a kind were taken as; a link puts another entity in the place of one."""
+
+    def address_of(place: int, slug: str) -> str:
+        names = {of: list(map(_name, those)) for of, those in meanings.items()}
+        names[kind][place] = _name(replace(meanings[kind][place], slug=slug))
+        return f"/compare?{urlencode({**names, 'workload': use}, doseq=True)}"
+
+    return [
+        note
+        for place, meaning in enumerate(meanings[kind])
+        for note in readings(view, kind, meaning, partial(address_of, place))
+    ]
+
+
+def _name(meaning: Meaning) -> str:
+    """A text of that meaning."""
+    return meaning.slug if meaning.count in (None, 1) else f"{meaning.count}x {meaning.slug}"
+
+
+def _machine(view: CatalogView, meaning: Meaning) -> tuple[str, str]:
+    """Name and address of a machine, which may be several accelerators."""
     return named_machine(view.gpu(meaning.slug), meaning.count or 1), f"/gpu/{meaning.slug}"
 
 

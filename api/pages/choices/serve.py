@@ -50,7 +50,8 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
         # The search lists the models of that size, each with the rest of the question.
         text = f"{asked.text('model')} for {asked.whole('people', 1, MOST_PEOPLE) or 20} people"
         return RedirectResponse(f"/search?{urlencode({'q': text})}", 303, headers=dict(COMMON))
-    model = view.model(asked.text("model")) if asked.text("model") else None
+    named = view.meaning("model", asked.text("model")) if asked.text("model") else None
+    model = None if named is None else view.model(named.slug)
     meaning = view.meaning("gpu", asked.text("gpu")) if asked.text("gpu") else None
     count = asked.whole("count", 1, 16) or (meaning.count if meaning else None) or 1
     people = asked.whole("people", 1, MOST_PEOPLE) or 20
@@ -74,7 +75,10 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
             for text, question in _SAMPLES
             if all(view.by_slug(kind, question[kind]) for kind in ("model", "gpu") if kind in question)
         ],
-        "notes": [] if meaning is None else _notes(view, asked, meaning),
+        "notes": [
+            *([] if named is None else readings(view, "model", named, lambda slug: asked.address(model=slug))),
+            *([] if meaning is None else _notes(view, asked, meaning)),
+        ],
         "server": None,
         "machines": None,
         "model": None if model is None else model.name,

@@ -181,6 +181,12 @@ async def test_a_name_that_is_not_known_offers_links_to_near_ones(client: httpx.
     assert ">Llama 3.1 8B</a>" in response.text
 
 
+@pytest.mark.parametrize("address", ["/compare?model={}&gpu=rtx-4090", "/buy?model={}", "/serve?model={}&gpu=rtx-4090"])
+async def test_a_page_says_what_a_name_was_taken_as(client: httpx.AsyncClient, address: str) -> None:
+    assert 'role="note"' not in await page(client, address.format("llama-3.1-8b"))
+    assert "is taken as Llama 3.1 8B" in unescape(await page(client, address.format("lama-3.1-8b")))
+
+
 @pytest.mark.parametrize(
     "address", ["/can/llama-3.1-8b-on-rtx-4090", "/serve?model=llama-3.1-8b&gpu=rtx-4090&people=20"]
 )
