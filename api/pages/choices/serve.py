@@ -10,14 +10,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from api.answers.choices.models import Wanted
+from api.answers.choices.paces import Recent
 from api.answers.choices.prices import prices_of
-from api.answers.choices.recommendations import Choice, Question, Recommendations, recommendations
+from api.answers.choices.recommendations import Choice, Question, recommendations
 from api.answers.questions import answerer_of
 from api.answers.searches import search
 from api.answers.story import PlanAnswers
 from api.answers.wishes import wish_of
 from api.catalog.fit_reads import FitReads
-from api.catalog.records import ModelRecord
+from api.catalog.records import ModelRecord, WorkloadRecord
 from api.catalog.view import CatalogView
 from api.errors import ApiError, ErrorCode
 from api.pages.asked import Asked
@@ -25,7 +26,7 @@ from api.pages.forms import Entry, Select, with_any, workload_of, workload_optio
 from api.pages.plots import Plot, axis
 from api.pages.readings import TYPED, Reading, of_typed, readings
 from api.pages.responses import COMMON, breadcrumbs, html
-from api.pages.wording import GPU_KINDS, dollars, first_upper, memory_gib
+from api.pages.wording import GPU_KINDS, dollars, first_upper
 from db.entries.names.meanings import Meaning
 from estimator.advice.amounts import duration, pace
 from estimator.judgement import recommend
@@ -35,13 +36,21 @@ from estimator.judgement.serving.curve import MOST_LOSS_POINTS, Serving
 from estimator.judgement.serving.queueing import Load
 from estimator.types import ENGINE_NAMES, OperatingMode, Workload
 
-#: Machines that are listed.
-ROWS = 25
+#: Machines that are listed, and those whose curve is computed at most.
+ROWS, MOST_JUDGED = 12, 36
+_KEPT = 32
 MOST_PEOPLE = 10_000
 _SAMPLES: tuple[tuple[str, dict[str, str]], ...] = (
     ("20 people on Qwen3 32B", {"model": "qwen3-32b", "people": "20"}),
     ("100 people on gpt-oss 120B with an H100", {"model": "gpt-oss-120b", "gpu": "h100-sxm5-80-gb", "people": "100"}),
 )
+
+
+class Kept(Recent[tuple[str, str, int], list[dict[str, Any]]]):
+    """The lists of a view that were asked for last; made by ``view.derived(Kept)``."""
+
+    def __init__(self, view: CatalogView) -> None:
+        super().__init__(_KEPT)
 
 
 async def serve_page(request: Request, reads: FitReads, base_url: str) -> Response:
@@ -92,7 +101,7 @@ async def serve_page(request: Request, reads: FitReads, base_url: str) -> Respon
                 raise
             values["server"] = {"works": False, "reason": first_upper(error.message)}
     elif model is not None:
-        values["machines"] = await _machines(reads, model, workload.spec, people)
+        values["machines"] = await _machines(reads, model, workload, people)
     values["structured_data"] = breadcrumbs(base_url, ("fitgraph", "/"), ("Serve", "/serve"))
     return html("choices/serve.html", values, base_url, "/serve")
 
@@ -202,37 +211,59 @@ def _plots(server: Serving, people: int) -> list[tuple[str, Markup]]:
     return [("Speed of each person", speeds.svg()), ("First token", waits.svg())]
 
 
-async def _machines(reads: FitReads, model: ModelRecord, workload: Workload, people: int) -> dict[str, Any]:
-    """Machines with one accelerator that hold the streams of so many people in weights that answer well, cheapest first."""
-    needs = needs_of(workload, users=people)
-    streams = needs.streams(0.0)
+async def _machines(reads: FitReads, model: ModelRecord, workload: WorkloadRecord, people: int) -> dict[str, Any]:
+    """Machines with one accelerator that serve so many people in weights that answer well, cheapest first."""
+    view = reads.view
+    kept, key = view.derived(Kept), (model.slug, workload.slug, people)
+    rows = kept.get(key)
+    if rows is None:
+        rows = await search(
+            _rows, view, await _candidates(reads, model, workload.spec, people), model, workload, people
+        )
+        kept.keep(key, rows)
+    return {
+        "loss": f"{MOST_LOSS_POINTS:g}",
+        "buy": f"/buy?{urlencode({'model': model.slug, 'users': people, 'workload': workload.slug})}",
+        "rows": rows,
+    }
+
+
+async def _candidates(reads: FitReads, model: ModelRecord, workload: Workload, people: int) -> list[Choice]:
+    """Accelerators that hold the streams of so many people at the comfortable speed, cheapest first."""
+    streams = needs_of(workload, users=people).streams(0.0)
     target = recommend.Target(users=streams, decode_tok_s=workload.comfortable_decode_tok_s)
     mode = OperatingMode.SCALE_OUT if streams > 1 else OperatingMode.BALANCED
     question = Question(workload.kind, Aim.SCORE, mode, recommend.Buyer(), target, Wanted())
     listed = await recommendations(reads, model, None, question)
     priced = reads.view.derived(prices_of)
-    good = [choice for choice in listed.choices if listed.judgement(choice).loss.points <= MOST_LOSS_POINTS]
-    order = sorted(good, key=lambda choice: priced[choice.slug] or float("inf"))
-    return {
-        "streams": streams,
-        "count": len(order),
-        "loss": f"{MOST_LOSS_POINTS:g}",
-        "buy": f"/buy?{urlencode({'model': model.slug, 'users': people, 'workload': workload.slug})}",
-        "rows": [_machine(reads.view, listed, choice, workload, people) for choice in order[:ROWS]],
-    }
+    return sorted(listed.choices, key=lambda choice: priced[choice.slug] or float("inf"))
 
 
-def _machine(
-    view: CatalogView, listed: Recommendations, choice: Choice, workload: Workload, people: int
-) -> dict[str, Any]:
-    judgement, gpu, model = listed.judgement(choice), choice.side, view.model_by_id[choice.key.model_id]
-    serve_keys = {"model": model.slug, "gpu": gpu.slug, "people": people, "workload": workload.slug}
+def _rows(
+    view: CatalogView, candidates: list[Choice], model: ModelRecord, workload: WorkloadRecord, people: int
+) -> list[dict[str, Any]]:
+    """The first of the candidates that serve the people by the curve of their page, where reading prompts takes its time."""
+    answerer, rows = view.derived(answerer_of), []
+    for choice in candidates[:MOST_JUDGED]:
+        setup = {"model": model.slug, "gpu": choice.slug, "workload": workload.slug}
+        quant = view.quant_by_id[choice.key.quant_id].slug
+        servers = PlanAnswers(view, answerer.answer({**setup, "quant": quant}).facts).serving_engines
+        if servers and servers[0].people >= people:
+            rows.append(_row(view, choice, servers[0], {**setup, "people": people}))
+        if len(rows) == ROWS:
+            break
+    return rows
+
+
+def _row(view: CatalogView, choice: Choice, server: Serving, asked: dict[str, Any]) -> dict[str, Any]:
+    gpu, load = choice.side, server.load(asked["people"])
     return {
         "name": gpu.name,
-        "href": f"/serve?{urlencode(serve_keys)}",
+        "href": f"/serve?{urlencode(asked)}",
         "kind": GPU_KINDS.get(gpu.entry["kind"], gpu.entry["kind"]),
-        "memory": memory_gib(gpu.entry["memory_gb"]),
-        "quant": view.quant_by_id[choice.key.quant_id].spec.name,
-        "decode": pace(judgement.decode_tok_s),
+        "serves": f"{server.people:,}",
+        "quant": server.quant.name,
+        "decode": pace(load.busy_decode_tok_s),
+        "ttft": duration(load.busy_ttft_s * 1000),
         "price": dollars(view.derived(prices_of)[gpu.slug]),
     }

@@ -104,6 +104,8 @@ def by_engine(
         for quant, divergence in zip(quants, divergences, strict=True)
         if capability_loss(kind, divergence).points <= MOST_LOSS_POINTS
     )
+    if not kept:
+        return []
     search = _Search(facts, calibration, facts.workload, kept)
     best: dict[Engine, tuple[Serving, _Column]] = {}
     for column in search.columns():

@@ -15,17 +15,14 @@ from api.pages.explorer import EXAMPLE_QUERY
 
 ROOT = Path(api.__file__).parent.parent
 DOCS = ROOT / "docs"
-#: Blocks of the documents, and the query of the first page, which a shell sends.
+#: Blocks of the documents, and the query of the first page, which a shell sends as it stands.
 DOCUMENTS = [
     *(
         text
         for page in sorted(DOCS.rglob("*.md"))
         for text in re.findall(r"```graphql\n(.*?)```", page.read_text(), re.DOTALL)
     ),
-    *(
-        text.replace('\\"', '"')
-        for text in re.findall(r'"query":"(.*?[^\\])"', (ROOT / "README.md").read_text(), re.DOTALL)
-    ),
+    *re.findall(r"--data-urlencode 'query=(.*?)'", (ROOT / "README.md").read_text(), re.DOTALL),
 ]
 
 
