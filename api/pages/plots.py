@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 #: Size of a plot and of its margins, units of the drawing. A character is a bit over half as wide as high, and names have
 #: the room that they need on a phone, where the letters are larger.
 WIDTH, HEIGHT = 460.0, 280.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 22.0, 38.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 28.0, 38.0
 _CHARACTER, _LINE = 7.0, 15.0
 _MOST_TICKS = 6
 Point = tuple[float, float]
@@ -155,7 +155,7 @@ class Plot:
                 last = x
         parts.append(f'<line class="axis" x1="{_LEFT:g}" x2="{right:g}" y1="{bottom:g}" y2="{bottom:g}"/>')
         parts.append(f'<text x="{right:g}" y="{HEIGHT - 6:g}" text-anchor="end">{escape(self._x.name)}</text>')
-        parts.append(f'<text x="4" y="{_TOP - 4:g}">{escape(self._y.name)}</text>')
+        parts.append(f'<text x="4" y="{_TOP - _LINE:g}">{escape(self._y.name)}</text>')
         return parts
 
 

@@ -47,3 +47,12 @@ def test_names_that_would_overlap_are_left_out() -> None:
     shown = re.findall(r">name (\d+)<", plot.svg())
     assert shown[0] == "0"
     assert 1 < len(shown) < 8
+
+
+def test_the_name_of_an_axis_is_clear_of_its_highest_tick() -> None:
+    letters_high = 13.0
+    text = Plot(Axis("tokens", 0, 100), Axis("tok/s", 0, 50), "speed").svg()
+    (name,), (tick,) = (
+        [float(y) for y in re.findall(rf'y="([\d.]+)"[^>]*>{word}</text>', text)] for word in ("tok/s", "50")
+    )
+    assert letters_high <= name <= tick - letters_high
