@@ -7,12 +7,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import orjson
+
+from db.entries.names.index import NameIndex
+from db.entries.names.meanings import Meaning, shortened, taken_as
+from db.entries.names.words import Entry
+from estimator.sentences import Sentence, SentenceCode
 
 _REMARKS = re.compile(
     r"\((?:tm|r|c)\)|[™®©]|\b(?:laptop|notebook|desktop|(?:mini )?pc)\b"
@@ -55,3 +60,37 @@ def memory_type_of(text: str) -> str | None:
     """The type of memory beside an amount, as "ddr5"; None where none is stated."""
     types = [match.group(1) for match in _MEMORY.finditer(text) if match.group(1)] if _AMOUNT.search(text) else []
     return types[0].casefold() if types else None
+
+
+class Processors:
+    """Answers to names of processors, listed in ``file``, by the accelerators that stand for their memory."""
+
+    def __init__(self, gpus: Mapping[str, Entry], gpu_index: NameIndex, file: Path) -> None:
+        self._gpus = gpus
+        self._gpu_index = gpu_index
+        self._file = file
+
+    def knows(self, name: str) -> bool:
+        return any(series_of(name, self._file))
+
+    def gpu_of(self, text: str, name: str) -> Meaning | None:
+        """The memory that the processor called ``name``, a part of ``text``, takes; or a board or integrated accelerator of
+        any amount of memory."""
+        gpus, bare = self._gpus, without_memory(name)
+        board = None if bare == name else self._gpu_index.find(bare, said=text)
+        if board is not None and gpus[board.slug]["memory_gb"] is None:
+            note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
+            return replace(board, notes=(*board.notes, note))
+        known = [series for series in series_of(bare, self._file) if series.gpu in gpus]
+        if type_ := memory_type_of(name):
+            known = [series for series in known if str(gpus[series.gpu]["memory_type"]).casefold().startswith(type_)]
+        known.sort(key=lambda series: -gpus[series.gpu]["bandwidth_gbps"])
+        if not known:
+            return None
+        told, taken, memory = shortened(text), gpus[known[0].gpu]["name"], known[0].memory
+        others = tuple(series.gpu for series in known[1:])
+        also = f"; with its slower memory it is {', '.join(others)}" if others else ""
+        apart = "" if bare == name else " The amount of memory is not read from the name."
+        sentence = f"{told!r} is taken as {taken}; the processor takes {memory}{also}.{apart}"
+        note = Sentence(SentenceCode.MEMORY_OF_PROCESSOR, sentence, name=told, taken_as=taken, memory=memory)
+        return Meaning(known[0].gpu, (note,), others)

@@ -32,6 +32,8 @@ _FORMATS = (
 _GGUF = ("gguf", "ik-gguf")
 #: A number of bits without a type, as in "Q4" and "4-bit", or with a part of one, as "IQ3" and "1.58bit".
 _LEVEL = re.compile(r"(?P<letters>i?q)?(?P<bits>\d{1,2}(?:\.\d+)?)(?P<unit>[\s_-]*(?:bits?|bpw))?$", re.I)
+#: Formats that are made with any number of bits, so that their names alone state none.
+_OF_ANY_BITS = ("exl2", "exl3")
 _OF_LEVEL = {
     "q": ("q{}-k-m", "q{}-k", "q{}-k-s", "q{}-k-l", "q{}-0", "q{}-1"),
     "iq": ("iq{}-m", "iq{}-xs", "iq{}-s", "iq{}-xxs", "iq{}-nl"),
@@ -72,14 +74,17 @@ class QuantNames:
         ``checkpoint``: of several formats that share the name, one that is no GGUF file.
         """
         slugs = self._slugs.get(key("quant", text)) if len(text) <= MAX_NAME_CHARACTERS else None
-        if not slugs or (not checkpoint and _is_bits(text)):
+        if not slugs or text.casefold() in _OF_ANY_BITS or (not checkpoint and _is_bits(text)):
             return None
         return next((slug for slug in slugs if not checkpoint or self._format(slug) not in _GGUF), slugs[0])
 
     def of_level(self, text: str, formats: Collection[str] = ()) -> tuple[str, ...]:
-        """Slugs of the quantizations that "Q4", "IQ3" or "4-bit" may be, the usual one first, of ``formats`` where there is
+        """Slugs of the quantizations that "Q4", "IQ3", "4-bit" or "EXL3" may be, the usual one first, of ``formats`` where there is
         one; none where the text is no number of bits."""
-        level = _LEVEL.match(text.strip())
+        format_, level = text.strip().casefold(), _LEVEL.match(text.strip())
+        if format_ in _OF_ANY_BITS:
+            of_format = (slug for slug in self._entries if self._format(slug) == format_)
+            return tuple(dict.fromkeys((*self._slugs.get(format_, ()), *of_format)))
         if level is None or not (level["letters"] or level["unit"]):
             return ()
         forms = _OF_LEVEL[(level["letters"] or "").casefold()]
@@ -99,7 +104,7 @@ class QuantNames:
         for name in _readings(text):
             slugs = self._slugs.get(key("quant", name), [])
             loaded = [slug for slug in slugs if formats and self._format(slug) in formats]
-            if loaded or (slugs and not _is_bits(name)):
+            if loaded or (slugs and name.casefold() not in _OF_ANY_BITS and not _is_bits(name)):
                 return (loaded or slugs)[0]
         raise UnknownNameError("quant", text, self.nearest(text))
 

@@ -18,13 +18,25 @@ _ADDRESS = re.compile(
 #: Before the name that a file states of itself, in a log, and that of a repository in a folder of the hub's client.
 _LOCAL = re.compile(r"^.*\bgeneral\.name\b[^=]*=\s*|^(?:.*/)?models--(?P<owner>[^/]+)", re.I)
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors|bin|pth?)$", re.I)
+#: A command, or the end of one with its options; the file, or what else in it names a model; its quantization.
+_COMMAND = re.compile(
+    r"(?:^|\s)--?[a-z]|^(?:\S*/)?(?:vllm|ollama|lms|docker|hf|huggingface-cli|llama-\w+|mlx_lm\S*)\s", re.I
+)
+_NAMED_IN_COMMAND = (
+    re.compile(r"(?<![^\s\"'=])([^\s\"'=*]+\.gguf)(?!\w)", re.I),
+    re.compile(r"(?:^|\s)--(?:model(?:-(?:path|id|name))?|hf-repo|repo-id)[\s=]+[\"']?([^\s\"']+)", re.I),
+    re.compile(r"(?:^|\s)-(?:m|hfr?)[\s=]+[\"']?([^\s\"']+)", re.I),
+    re.compile(r"\s(?:serve|run|pull|chat|load|get|download|launch)\s+[\"']?([^\s\"'-][^\s\"']*)", re.I),
+    re.compile(r"^([^\s-].*?)\s+--[a-z]", re.I),
+)
+_QUANT_IN_COMMAND = re.compile(r"\s--?(?:quant(?:ization|ize)?|include)[\s=]+[\"'*]*([\w.-]*\w)", re.I)
 _GAP = re.compile(r"[\s_:/@-]+|(?<!\d)\.|\.(?!\d)")
 #: Container formats and makers' marks at the end of a repository's name; they are no quantization by themselves.
 _FORMATS = frozenset({"gguf", "ggml", "ggmlv3", "mlx", "i1", "imat", "imatrix", "ud", "quantized", "quants", "text"})
 _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
 _QUANT_FORM = re.compile(
-    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$", re.I
+    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|exl[23]|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$", re.I
 )
 
 _TIMES = r"[x×*]"
@@ -46,7 +58,7 @@ _DRIVER = re.compile(
     r"\(mac\d+,\d+\)"
     r"|\((?:mtl|metal|cuda|rocm|hip|vulkan|sycl|opencl|blas|rpc|cpu)(?:,\w+)*\)"
     r"|\((?:radv|llvm|navi|vega|polaris|amd|mesa|drm)[^)]*\)|\((?:[a-z]{3}(?:-[a-z])?|dg2|bmg)(?:[ -]g\w*)?\)|\bradv\b.*$"
-    r"|\s(?:w/|with)\s*radeon.*$|\b\d{1,2}[ -]core cpu\b",
+    r"|\s(?:w/|with)\s*radeon(?:\s+(?!\(?\d+\s*g)\S+)*|\b\d{1,2}[ -]core cpu\b",
     re.I,
 )
 #: What an engine or driver prints before the name of a device, and behind it, as in "CUDA0: ..., compute capability 8.6".
@@ -68,6 +80,12 @@ _MEBIBYTES_OF_GB = 1024
 JOINED = re.compile(r"\s*(?:(?<=\s)\+|\+(?=\S)|&|,|\b(?:and|und|et|plus)\b)\s*", re.I)
 BESIDE = re.compile(r"\s*(?:\b(?:with|mit|avec|con|com|in)\b|\bw/|@)\s*", re.I)
 ALTERNATIVES = re.compile(r"\s*/\s*|\s+\bor\b\s+", re.I)
+#: Between a model and the accelerator that it runs on.
+ON_GPU = re.compile(
+    r"\s+(?:(?:on|with|w/|for|mit|auf|für|sur|avec|pour|con|com|em|su|\+|@)\s+(?:(?:an?|my|the|(?:m?eine?[mnr]?)|une?|mon|ma)\s+)?"
+    rf"|(?=(?:\d+\s*{_TIMES}\s*|(?:{'|'.join(_COUNTS)})\s+)?(?:(?:rtx|gtx|rx)\s*\d|radeon|geforce|quadro|tesla|instinct|mac\b|macbook)))",
+    re.I,
+)
 #: The letter of a laptop's chip, or the power class of one: GeForce alone has desktop numbers with Max-Q in laptops.
 _MOBILE = re.compile(r"(?:(?<=\d{4})m|(?<=\d[06][5-9]0)(?P<grade>(?:\s*(?:ti|super))?)\s*max[\s-]?q)(?![^\W_])", re.I)
 _TARGET = re.compile(r"\bgfx[0-9a-f]{3,4}\b", re.I)
@@ -150,6 +168,15 @@ def model_readings(text: str, quant_of: QuantOf) -> Iterator[Reading]:
             if reading.name not in seen:
                 seen.add(reading.name)
                 yield reading
+
+
+def named_in_command(text: str) -> str:
+    """The file or model in a command, with the quantization of its option; the text where it is no command."""
+    found = _COMMAND.search(text) and next(filter(None, (pattern.search(text) for pattern in _NAMED_IN_COMMAND)), None)
+    if not found:
+        return text
+    quant = _QUANT_IN_COMMAND.search(text)
+    return f"{found[1]} {quant[1]}" if quant else found[1]
 
 
 def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator[Reading]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+_INTEGRATED = "(?:i-?gpu|(?:integrated|onboard) (?:gpu|graphics)|integrierte grafik)"
+#: Graphics that are a part of a processor.
+INTEGRATED = re.compile(rf"(?<![^\W_]){_INTEGRATED}(?![^\W_])", re.I)
 _NO_CARD = "(?:no|without|ohne|keine?) (?:gpu|grafikkarte)|cpu[- ]only|(?:only|nur) (?:an? )?cpu"
 #: Kind -> what stands for the words of other languages and signs.
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "gpu": {
-        "2x": "zwei|zwo|doppelte?|deux|doble|dos|due|doppia|duas|dois|dupla|две|два|双卡?|两[张块卡]?",
-        "3x": "drei|trois|tres|tre|três|три|三[张块卡]",
-        "4x": "vier|quatre|cuatro|quattro|quatro|четыре|四[张块卡]",
-        "8x": "acht|huit|ocho|otto|oito|восемь|八[张块卡]",
+        "2x": "zwei|zwo|doppelte?|deux|doble|dos|due|doppia|duas|dois|dupla|две|два|双卡?|两[张块卡]?|二枚|두\\s?[장개대]",
+        "3x": "drei|trois|tres|tre|três|три|三[张块卡枚]|세\\s?[장개대]",
+        "4x": "vier|quatre|cuatro|quattro|quatro|четыре|四[张块卡枚]|네\\s?[장개대]",
+        "8x": "acht|huit|ocho|otto|oito|восемь|八[张块卡枚]",
         "laptop": "笔记本(?:电脑)?|移动[版端]|ノート\\s?(?:pc|パソコン)?|노트북|ноутбук\\w*"
         "|portátil|portatile|(?:pc|ordinateur) portable",
         "desktop": "台式机?|桌面版?|デスクトップ|데스크톱|de bureau|de sobremesa",
@@ -25,7 +28,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "cpu": f"^(?:{_NO_CARD})$",
         "apple": "苹果",
         "ascend": "(?:华为)?昇腾",
-        "": f"{_NO_CARD}|model [ab]\\+?|"
+        "": f"{_NO_CARD}|{_INTEGRATED}|model [ab]\\+?|"
         "grafikkarten?|cartes? graphiques?|tarjetas? (?:gráficas?|graficas?|de v[ií]deo)|sched[ae] (?:video|grafic[ae])"
         "|placas? (?:de v[ií]deo|gráficas?)|видеокарт\\w*|显卡|独显|显存|グラボ|グラフィックボード|그래픽\\s?카드"
         "|(?:grafik)?speicher|mémoire|memoria|memória|vidéo|cards?|kart(?:en?)|cartes?|tarjetas?|placas?"
@@ -38,7 +41,11 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "model": {
         "qwen": "通义千问|千问",
+        "exaone": "엑사원",
+        "gemma": "젬마|ジェマ",
         "glm": "智谱(?:清言)?",
+        "llama": "라마|ラマ|羊驼",
+        "mistral": "미스트랄|ミストラル",
         "deepseek": "深度求索",
         "hunyuan": "混元",
         "ernie": "文心(?:一言)?",
@@ -48,7 +55,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "": "日本語|한국어|양자화|auf deutsch|en français|en español|in english|中文版?|exl2 h[68]|h[68]"
         "|quants?|quanti[sz]ed|quanti[sz]ation|quanti[sz]iert|quantisée?|quantifiée?"
         "|cuantizad[oa]|quantizzat[oa]|quantizad[oa]"
-        "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|de|di|do|da|von"
+        "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|auf|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|de|di|do|da|von"
         "|gguf file|full|big|arm"
         "|bedrock|cerebras|deepinfra|fireworks|groq|novita|openrouter|together(?:\\.?ai)?"
         "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
@@ -78,6 +85,7 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
     "model": re.compile(
         r"(?<![^\W_])(?:on|in|with|using|via|mit|unter|im|avec|con|com)\s+(?:an?\s+)?(?:vllm|ollama|llama[ .-]?cpp|lm[ -]?studio"
         r"|sglang|tensorrt(?:-llm)?|exllama(?:v[23])?|koboldcpp|transformers|tgi|aphrodite|ktransformers)(?![^\W_])"
+        r"|(?<![^\W_])(?:for|für|para|pour|per|для)\s+\w+(?:\s+\w+)?$"
         r"|(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
         r"|\((?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*\)$"
         r"|(?<![^\W_])(?:low|high|xhigh)(?:\s+(?:reasoning|thinking|effort))*$"
@@ -87,6 +95,8 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         re.I,
     ),
 }
+#: Words of writing that no name of a model has.
+_FOREIGN = re.compile(r"(?<!^)[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3а-яё]+", re.I)
 #: Memory of a chip that shares it with the processor is its own.
 _SYSTEM_WORD = re.compile(rf"(?P<amount>{_AMOUNT})\s*{_SYSTEM}(?![^\W_])", re.I)
 _FORMS = re.compile(
@@ -117,8 +127,11 @@ def without_remarks(kind: str, text: str) -> Iterator[tuple[str, tuple[str, ...]
     parts = tuple(match.group().strip(_EDGES) for match in _PARTS[kind].finditer(text))
     whole = _without_words(kind, _SYSTEM_WORD.sub(r"\g<amount>", text) if kind == "gpu" else text)
     yield from ((bare, ()) for bare in _without_forms(kind, whole))
+    rest = _without_words(kind, _PARTS[kind].sub(" ", text)) if parts else whole
+    if kind == "model" and re.search("[a-z]{2}", rest, re.I):
+        parts += tuple(_FOREIGN.findall(rest))
+        rest = _without_words(kind, _FOREIGN.sub(" ", rest))
     if parts:
-        rest = _without_words(kind, _PARTS[kind].sub(" ", text))
         yield from ((bare, parts) for bare in _without_forms(kind, rest))
 
 

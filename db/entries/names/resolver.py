@@ -13,7 +13,7 @@ from db.entries.names.derivatives import derivatives_by_key, derivatives_by_word
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, not_read, shortened, taken_as
 from db.entries.names.measured import measured_mixes
-from db.entries.names.processors import memory_type_of, series_of, without_memory
+from db.entries.names.processors import Processors, without_memory
 from db.entries.names.products import Computers, products
 from db.entries.names.quants import QuantNames
 from db.entries.names.readings import (
@@ -22,13 +22,15 @@ from db.entries.names.readings import (
     BESIDE,
     JOINED,
     MAC,
+    ON_GPU,
     Reading,
     gpu_readings,
     model_readings,
+    named_in_command,
     target_of,
 )
 from db.entries.names.refusals import WHY, refusal
-from db.entries.names.remarks import without_remarks
+from db.entries.names.remarks import INTEGRATED, without_remarks
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.titles import card_in_title
 from db.entries.names.words import Entry, key, words
@@ -104,6 +106,10 @@ class Resolver:
     def _computers(self) -> Computers:
         return Computers(self._entries["computer"], self._entries["gpu"], self._index("gpu"))
 
+    @cached_property
+    def _processors(self) -> Processors:
+        return Processors(self._entries["gpu"], self._index("gpu"), self._root / "processors.jsonl")
+
     def _formats_of(self, engine: str | None) -> frozenset[str]:
         rules = self._entries["engine"].get(engine or "", {}).get("rules", ())
         return frozenset(format_ for rule in rules for format_ in rule["formats"])
@@ -124,14 +130,29 @@ class Resolver:
                     why, meaning = why if is_refused else refused, None
                     if isinstance(why, AmbiguousNameError):
                         raise
-                if meaning is not None and not (parts and self._shares(kind, meaning)):
+                if meaning is not None and not self._contradicts(kind, text, meaning, parts):
                     return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
+            if kind == "model" and (meaning := self._before_gpu(text)) is not None:
+                return meaning
             raise why from None
 
-    def _shares(self, kind: str, meaning: Meaning) -> bool:
-        """Whether the accelerator is one with a stated amount of memory that it shares with the processor."""
+    def _before_gpu(self, text: str) -> Meaning | None:
+        """The model in a text that names an accelerator behind it, as "Qwen3 8B on 2x 3090"."""
+        for match in ON_GPU.finditer(text):
+            model, gpu = text[: match.start()], text[match.end() :]
+            try:
+                self._kept("gpu", gpu)
+                meaning = self._kept("model", model)
+            except UnknownNameError:
+                continue
+            return replace(meaning, notes=(*meaning.notes, *not_read(text, [gpu])))
+        return None
+
+    def _contradicts(self, kind: str, text: str, meaning: Meaning, parts: Sequence[str]) -> bool:
+        """Whether a text states memory beside that which an accelerator shares, or graphics where it is a processor."""
         entry = self._entries[kind][meaning.slug]
-        return bool(entry.get("unified_memory")) and entry["memory_gb"] is not None
+        is_shared = bool(parts and entry.get("unified_memory")) and entry["memory_gb"] is not None
+        return is_shared or (entry.get("kind") == "cpu" and INTEGRATED.search(text) is not None)
 
     def _bare(self, kind: str, text: str, bare: str) -> Meaning | None:
         """The meaning of a text without words around it; None where it is not known so either."""
@@ -152,7 +173,7 @@ class Resolver:
         """The card in a title of a shop or the name of a computer; an amount beside its processor may be the system's."""
         title, is_laptop = card_in_title(bare, self._index("gpu"))
         head = bare.partition(title.partition(" ")[0])[0] if title else ""
-        if without_memory(title) != title and any(series_of(head, self._root / "processors.jsonl")):
+        if without_memory(title) != title and self._processors.knows(head):
             meaning = self._index("gpu").find(without_memory(title), said=text)
             if meaning is not None and not self._index("gpu").fits(title):
                 amounts = [token for token in title.split() if token not in without_memory(title).split()]
@@ -174,8 +195,7 @@ class Resolver:
         is_made = AROUND.match(bare) or bare.partition(" ")[0].casefold() in self._computers.makers
         for place in range(1, len(tokens) if is_made else 0):
             head, tail = " ".join(tokens[:place]), " ".join(tokens[place:])
-            known = any(series_of(without_memory(tail), self._root / "processors.jsonl"))
-            meaning = self._of_processor("gpu", text, Reading(tail)) if known else None
+            meaning = self._processors.gpu_of(text, tail) if self._processors.knows(without_memory(tail)) else None
             slug = None if any(map(index.fits, tokens[:place])) else index.exact(tail)
             if meaning is None and slug is not None:
                 meaning = Meaning(slug, (taken_as(text, str(self._entries["gpu"][slug]["name"])),))
@@ -209,8 +229,7 @@ class Resolver:
         named: _Ways
         repaired: _Ways = [(self._repaired, loose)]
         if kind == "model":
-            repositories = [reading for reading in readings if "/" in reading.name]
-            named = [(self._named, readings[:1]), (self._listed, repositories)]
+            named = [(self._named, readings[:1]), (self._listed, [way for way in readings if "/" in way.name])]
             named += [(self._found, readings), (self._derived, readings)]
             never: _Ways = [(partial(self._refused, unread=False), readings[:1])]
             described: _Ways = [(self._described, loose)]
@@ -285,7 +304,7 @@ class Resolver:
     def _readings(self, kind: str, text: str) -> Iterable[Reading]:
         if kind == "model":
             is_checkpoint = "/" in text and "gguf" not in text.casefold()
-            return model_readings(text, partial(self._quants.exact, checkpoint=is_checkpoint))
+            return model_readings(named_in_command(text), partial(self._quants.exact, checkpoint=is_checkpoint))
         return gpu_readings(text) if kind == "gpu" else (Reading(text),)
 
     def _of_product(self, kind: str, text: str, reading: Reading) -> Meaning | None:
@@ -307,26 +326,7 @@ class Resolver:
         return Meaning(versions[0], (note,), tuple(versions[1:]), product.count if product.count > 1 else None)
 
     def _of_processor(self, kind: str, text: str, reading: Reading) -> Meaning | None:
-        """The memory that a processor takes, or a board or integrated accelerator of any amount of memory."""
-        file, gpus = self._root / "processors.jsonl", self._entries[kind]
-        bare = without_memory(reading.name)
-        board = None if bare == reading.name else self._index(kind).find(bare, said=text)
-        if board is not None and gpus[board.slug]["memory_gb"] is None:
-            note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
-            return replace(board, notes=(*board.notes, note))
-        known = [series for series in series_of(bare, file) if series.gpu in gpus]
-        if type_ := memory_type_of(reading.name):
-            known = [series for series in known if str(gpus[series.gpu]["memory_type"]).casefold().startswith(type_)]
-        known.sort(key=lambda series: -gpus[series.gpu]["bandwidth_gbps"])
-        if not known:
-            return None
-        told, name, memory = shortened(text), gpus[known[0].gpu]["name"], known[0].memory
-        others = tuple(series.gpu for series in known[1:])
-        also = f"; with its slower memory it is {', '.join(others)}" if others else ""
-        apart = "" if bare == reading.name else " The amount of memory is not read from the name."
-        taken = f"{told!r} is taken as {name}; the processor takes {memory}{also}.{apart}"
-        note = Sentence(SentenceCode.MEMORY_OF_PROCESSOR, taken, name=told, taken_as=name, memory=memory)
-        return Meaning(known[0].gpu, (note,), others)
+        return self._processors.gpu_of(text, reading.name)
 
     def _of_equals(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The accelerator that a text names several times, as "3090 + 3090"."""

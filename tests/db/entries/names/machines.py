@@ -349,4 +349,9 @@ ggml_cuda_init: found 1 CUDA devices: Device 0: NVIDIA GeForce RTX 4070, compute
 ggml_metal_init: found device: Apple M3 Pro | ~apple-m3-pro-18c-36gb
 Beelink SER9 HX 370 | ~radeon-890m
 ryzen 5 6600h laptop | radeon-660m
+AMD Ryzen AI Max+ 395 w/ Radeon 8060S (64GB) | strix-halo-8060s-64gb
+Xeon 6980P 768GB MRDIMM | ~cpu-xeon6-mrdimm-8800-12ch
+RTX 4090 두 장 | rtx-4090*2
+8845HS iGPU | ~radeon-780m
+Ryzen 7 5700G iGPU | ?
 """

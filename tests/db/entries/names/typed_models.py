@@ -175,7 +175,7 @@ codestral 7b | ?
 chatglm3 6b | !
 baichuan 2 13b | !
 grok 2 | grok-2
-turboderp/Llama-3.3-70B-exl3 | llama-3.3-70b+exl3-4bpw
+turboderp/Llama-3.3-70B-exl3 | ~llama-3.3-70b+exl3-4bpw
 RedHatAI/Llama-3.3-70B-Instruct-quantized.w4a16 | llama-3.3-70b+gptq-int4
 mlx-community/gpt-oss-120b-MXFP4-Q8 | gpt-oss-120b+mlx-mxfp4
 8b llama 3.1 instruct | ~llama-3.1-8b
@@ -204,7 +204,7 @@ qwen3 32b on vllm | ~qwen3-32b
 devstral small 1.1 | ~devstral-small-2505
 minimax 2.5 | ~minimax-m2.5
 gemma 3.5 | ?
-nous deephermes 8b | ~llama-3-8b
+nous deephermes 8b | ~llama-3.1-8b
 unsloth qwen3 4b | qwen3-4b
 llama3.1:8b-text-q4_0 | llama-3.1-8b+q4-0
 magistral small 1.2 | ~magistral-small-24b
@@ -218,4 +218,18 @@ gpt 5.4 | !
 mistral medium 3.5 | mistral-medium-3.5-128b
 gpt 2 | gpt2
 llama 4 behemoth | !
+vllm serve Qwen/Qwen3-Next-80B-A3B-Instruct-FP8 -tp 4 | qwen3-next-80b-a3b-instruct+fp8
+docker run --gpus all vllm/vllm-openai --model Qwen/Qwen2.5-72B-Instruct-AWQ | qwen2.5-72b+awq-int4
+llama-server -hf unsloth/Qwen3-30B-A3B-GGUF:Q4_K_M -c 16384 -ngl 99 | qwen3-30b-a3b+q4-k-m
+python -m sglang.launch_server --model-path zai-org/GLM-4.5-Air --tp 4 | glm-4.5-air
+Qwen/Qwen3-8B --quantization fp8 --max-model-len 8192 | qwen3-8b+fp8
+vllm serve BAAI/bge-m3 --port 8000 | !
+Qwen3 8B on dual 4090s | ~qwen3-8b
+qwen4 9b on 4090 | ?
+gpt-oss-20b を動かす | ~gpt-oss-20b
+サカナ Qwen 7B | ?
+엑사원 4.0 32B | exaone-4.0-32b
+Gemma 3 27B quantisiert auf Q4 | ~gemma-3-27b+q4-k-m
+Qwen2.5 7B für Programmierung | ~qwen2.5-7b
+turboderp/Qwen3-32B-exl3-4.0bpw | qwen3-32b+exl3-4bpw
 """
