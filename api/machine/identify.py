@@ -76,11 +76,12 @@ def stated(catalog: Catalog, description: Description, gpus: Sequence[str]) -> I
         QuestionError: a name is unknown, or there is no such machine.
     """
     machine = machine_of(catalog, gpus, 1)
+    devices = tuple(with_wired_limit(device, description.wired_limit_bytes) for device in machine.devices)
     # Remarks are on the detection of graphics processors, which nobody asks for here.
     notes: list[str] = []
-    host = _host(catalog, description, _of_processor(catalog, description), machine.devices[0], notes)
-    free = None if machine.devices[0].has_own_memory else description.memory.available_bytes
-    return Identified(Machine(machine.devices, host), free, tuple(notes))
+    host = _host(catalog, description, _of_processor(catalog, description), devices[0], notes)
+    free = None if devices[0].has_own_memory else description.memory.available_bytes
+    return Identified(Machine(devices, host), free, tuple(notes))
 
 
 def _accelerator(catalog: Catalog, gpu: Gpu, description: Description) -> Accelerator | None:

@@ -22,7 +22,7 @@ from estimator.advice.command import Command, Tool
 from estimator.advice.commands import commands
 from estimator.calibration.coefficients import Calibration
 from estimator.fit_facts import FitFacts
-from estimator.types import SERVERS, OperatingMode
+from estimator.types import SERVERS, EstimatorError, OperatingMode
 
 #: Tools by the words of ``--engine``.
 TOOLS = {
@@ -155,11 +155,19 @@ def _tool(name: str) -> Tool:
 
 
 def machine_here(catalog: Catalog, description: Description, facts: Facts) -> Identified:
-    """The machine of a description, or that of the accelerators which the command line names. Raises as :func:`identify`."""
-    if facts.gpus:
-        identified = stated(catalog, description, facts.gpus)
-    else:
-        identified = identify(catalog, description, processor_alone=facts.no_gpu)
+    """The machine of a description, or that of the accelerators which the command line names.
+
+    Raises as :func:`identify`, and for a limit that the machine cannot have.
+    """
+    try:
+        if facts.gpus:
+            # The detected limit is that of another Mac.
+            limit = None if facts.wired_limit_mb is None else facts.wired_limit_mb * MIB
+            identified = stated(catalog, replace(description, wired_limit_bytes=limit), facts.gpus)
+        else:
+            identified = identify(catalog, description, processor_alone=facts.no_gpu)
+    except EstimatorError as error:
+        raise QuestionError(ErrorCode.BAD_USER_INPUT, str(error), "wired_limit_mb") from error
     free = facts.free_gb
     return identified if free is None else replace(identified, free_bytes=round(free * GIB))
 

@@ -88,6 +88,10 @@ def test_a_memory_limit_of_macos_can_be_stated() -> None:
     default, raised = (answer("macbook-m4-pro-48", *words) for words in ((), ("--wired-limit-mb", "45056")))
     assert raised["recommendations"][0]["usable_bytes"] == 45056 * 2**20
     assert default["recommendations"][0]["usable_bytes"] < 45056 * 2**20
+    of_another = answer("rtx-4090-desktop", "--gpu", "M4 Pro 20-core 48GB", "--wired-limit-mb", "45056")
+    assert of_another["recommendations"][0]["usable_bytes"] == 45056 * 2**20
+    detected = answer("mac-studio-m3-ultra-wired", "--gpu", "M4 Pro 20-core 48GB")
+    assert detected["recommendations"][0]["usable_bytes"] == default["recommendations"][0]["usable_bytes"]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +101,8 @@ def test_a_memory_limit_of_macos_can_be_stated() -> None:
         (["--gpu", "RTX 9999"], "no gpu is called"),
         (["--mode", "best"], "allowed are"),
         (["--from", "no-such-file.txt"], "no-such-file.txt"),
+        (["--gpu", "RTX 3090", "--wired-limit-mb", "5000"], "no GPU of a Mac"),
+        (["--gpu", "M4 Pro 20-core 48GB", "--wired-limit-mb", "99999"], "at most the memory of the Mac"),
     ],
 )
 def test_a_wrong_word_says_what_is_allowed(words: list[str], message_part: str) -> None:
