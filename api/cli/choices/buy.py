@@ -17,6 +17,7 @@ from api.answers.choices.models import ModelKind, Wanted
 from api.answers.choices.reasons import seconds_text
 from api.cli.choices.market import price_json
 from api.cli.choices.recommend import member
+from api.cli.choices.tables import print_table
 from api.cli.exit_codes import NO_ANSWER
 from api.errors import QuestionError
 from db.entries import specs
@@ -172,16 +173,20 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
     if purchases.meeting:
         if left := answers.why_budget_is_left(answer):
             console.print(left)
-        console.print(_table(answer, purchases.meeting[:number], "Prices", lambda purchase: _prices(purchase.offer)))
+        print_table(
+            console, _table(answer, purchases.meeting[:number], "Prices", lambda purchase: _prices(purchase.offer))
+        )
     else:
         console.print("Nothing with a known price meets this.")
     if purchases.near:
         console.print("\nNear misses")
-        console.print(_table(answer, purchases.near[:number], "Misses", lambda p: "; ".join(answers.why_missed(p))))
+        print_table(
+            console, _table(answer, purchases.near[:number], "Misses", lambda p: "; ".join(answers.why_missed(p)))
+        )
     if purchases.unpriced:
         console.print(f"\nThat meet this at an unknown price ({len(purchases.unpriced)})")
         unknown = purchases.unpriced[:number]
-        console.print(_table(answer, unknown, "Unknown", lambda p: "; ".join(answers.why_unpriced(p.offer))))
+        print_table(console, _table(answer, unknown, "Unknown", lambda p: "; ".join(answers.why_unpriced(p.offer))))
     listed = (*purchases.meeting[:number], *purchases.near[:number], *purchases.unpriced[:number])
     for caution in dict.fromkeys(caution for purchase in listed for caution in purchase.offer.cautions):
         console.print(f"\n{caution}.")
@@ -190,7 +195,7 @@ def _print_answer(answer: answers.Answer, number: int) -> None:
         console.print(f"\nNot estimated, since the catalog lacks the accelerator: {names}")
     if purchases.rentals:
         console.print("\nRent")
-        console.print(_rental_table(purchases.rentals[:number]))
+        print_table(console, _rental_table(purchases.rentals[:number]))
 
 
 def _headline(answer: answers.Answer) -> str:

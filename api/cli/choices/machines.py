@@ -128,6 +128,8 @@ def _print_table(answer: answers.Answer, listed: list[Purchase], mode: Operating
     from rich.console import Console
     from rich.table import Table
 
+    from api.cli.choices.tables import print_table
+
     console = Console()
     console = console if console.is_terminal else Console(width=200)
     subject, workload = answer.subjects[0], answer.needs.workload
@@ -154,5 +156,5 @@ def _print_table(answer: answers.Answer, listed: list[Purchase], mode: Operating
             f"{purchase.offer.usd:,.0f}", f"{setup.loss_points:.1f}", f"{setup.decode_tok_s:.0f}",
             seconds_text(setup.answer_s), _reason(purchase, listed[0]),
         )  # fmt: skip
-    console.print(table)
+    print_table(console, table)
     console.print("* the pick: the best rating for its price.")

@@ -9,6 +9,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from api.cli.choices.tables import print_table
 from api.cli.exit_codes import NO_ANSWER
 from db.entries import market
 from db.entries.files import Catalog, load_catalog
@@ -118,4 +119,4 @@ def _product(catalog: Catalog, name: str) -> str | None:
 
 def _print(table: Table) -> None:
     console = Console()
-    (console if console.is_terminal else Console(width=180)).print(table)
+    print_table(console if console.is_terminal else Console(width=180), table)

@@ -114,6 +114,8 @@ def _print_table(question: Question, best: Sequence[Recommended]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from api.cli.choices.tables import print_table
+
     console = Console()
     console = console if console.is_terminal else Console(width=180)
     if not best:
@@ -143,7 +145,7 @@ def _print_table(question: Question, best: Sequence[Recommended]) -> None:
         )
     users = "" if question.users is None else f", {question.users} users at once"
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}{users}")
-    console.print(table)
+    print_table(console, table)
     console.print(
         "Worth: points of capability that the loss leaves, with an interval of 80 %; ° inherited from "
         "relatives, ~ predicted, no own result.\n"

@@ -78,6 +78,8 @@ def print_here(answer: Here) -> None:
     """The machine, a table of the models, and under it the command of each."""
     from rich.console import Console
 
+    from api.cli.choices.tables import print_table
+
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(width=180, highlight=False)
     question = answer.question
@@ -88,7 +90,7 @@ def print_here(answer: Here) -> None:
         console.print(f"{question.machine.name}: no model of the catalog is usable for {question.workload.name}.")
         return
     console.print(f"{question.machine.description}: {question.workload.name}, {question.mode.value}", markup=False)
-    console.print(_table(answer))
+    print_table(console, _table(answer), ("Engine", "+ host"))
     console.print(
         "! more than is free now. Worth: points of capability left by the quantization, with an "
         "interval of 80 %; ° inherited, ~ predicted."
