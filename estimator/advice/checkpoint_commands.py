@@ -11,6 +11,7 @@ from estimator.advice.command import (
     NoCommandError,
     Tool,
     check_cache,
+    check_options,
     check_plain,
     no_weights,
     shell_line,
@@ -153,6 +154,7 @@ def tabby_api(facts: FitFacts) -> Command:
     engine = facts.estimate.engine
     assert engine is not None
     check_plain(Tool.TABBY_API, facts)
+    check_options(Tool.TABBY_API, facts)
     modes = [_CACHE_MODES.get(type_of(facts.request)) for type_of in (cache_type, value_cache_type)]
     if None in modes:
         check_cache(Tool.TABBY_API.value, facts, *_CACHE_MODES)
@@ -189,6 +191,7 @@ def mlx(facts: FitFacts) -> Command:
     """
     request, quant = facts.request, facts.quant
     check_plain(Tool.MLX, facts)
+    check_options(Tool.MLX, facts)
     check_cache(Tool.MLX.value, facts, CacheType.F16, CacheType.BF16)
     served = facts.checkpoint_repository if quant.format is QuantFormat.MLX else None
     source = served or facts.hf_repository

@@ -56,6 +56,7 @@ class CommandGap(StrEnum):
     MIXED_ACCELERATORS = "mixed_accelerators"
     HEADS = "heads"
     ACCELERATORS = "accelerators"
+    OPTIONS = "options"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,14 @@ def check_plain(tool: Tool, facts: FitFacts) -> None:
         raise NoCommandError(
             CommandGap.MIXED_ACCELERATORS, f"{tool.value} cannot be told how accelerators that differ share the layers."
         )
+
+
+def check_options(tool: Tool, facts: FitFacts, *, sets_attention: bool = False) -> None:
+    """Refuse a micro-batch, and a plan without flash attention unless the tool ``sets_attention``."""
+    if facts.request.micro_batch_tokens is not None:
+        raise NoCommandError(CommandGap.OPTIONS, f"{tool.value} cannot be told of a micro-batch.")
+    if facts.request.flash_attention is False and not sets_attention:
+        raise NoCommandError(CommandGap.OPTIONS, f"{tool.value} cannot be told to do without flash attention.")
 
 
 def check_count(name: str, facts: FitFacts) -> None:

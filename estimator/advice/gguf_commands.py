@@ -14,6 +14,7 @@ from estimator.advice.command import (
     check_cache,
     check_count,
     check_layers,
+    check_options,
     check_plain,
     quant_tag,
     shell_line,
@@ -146,6 +147,7 @@ def llamafile(facts: FitFacts) -> Command:
     placement, local, streams = facts.estimate.placement, replace(facts, gguf_repository=None), facts.request.batch
     check_count(Tool.LLAMAFILE.value, facts)
     check_plain(Tool.LLAMAFILE, facts)
+    check_options(Tool.LLAMAFILE, facts)
     check_cache(Tool.LLAMAFILE.value, facts, CacheType.F16)
     if placement.strategy is Strategy.EXPERT_OFFLOAD:
         raise NoCommandError(CommandGap.PLACEMENT, "llamafile offloads whole layers, not experts alone.")
@@ -188,6 +190,7 @@ def ollama(facts: FitFacts) -> Command:
             CommandGap.MODEL, f"Ollama is not known to run {facts.model_name} in {facts.quant.name} on this hardware."
         )
     check_layers(Tool.OLLAMA, facts)
+    check_options(Tool.OLLAMA, facts, sets_attention=True)
     check_cache(Tool.OLLAMA.value, facts, CacheType.F16, CacheType.Q8_0, CacheType.Q4_0)
     source = f"hf.co/{facts.gguf_repository}:{quant_tag(facts.quant)}"
     cache = cache_type(request)
@@ -196,10 +199,12 @@ def ollama(facts: FitFacts) -> Command:
     if placement.strategy in (Strategy.LAYER_OFFLOAD, Strategy.CPU_ONLY):
         recipe += f"PARAMETER num_gpu {placement.gpu_layers}\\n"
     lines = [f"printf {shlex.quote(recipe)} > Modelfile", f"ollama create {name} -f Modelfile", f"ollama run {name}"]
+    # Attention and the cache type belong to the server, not to the model file.
+    server = ["OLLAMA_FLASH_ATTENTION=0"] if request.flash_attention is False else []
     if cache is not CacheType.F16:
-        # The cache type belongs to the server, not to the model file.
-        server = f"OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE={cache.value} ollama serve"
-        lines.insert(0, f"# the server must have been started with: {server}")
+        server = ["OLLAMA_FLASH_ATTENTION=1", f"OLLAMA_KV_CACHE_TYPE={cache.value}"]
+    if server:
+        lines.insert(0, f"# the server must have been started with: {' '.join(server)} ollama serve")
     return Command(Engine.OLLAMA, Tool.OLLAMA, "\n".join(lines))
 
 
@@ -217,6 +222,7 @@ def lm_studio(facts: FitFacts) -> Command:
     if facts.estimate.backend not in (Backend.CUDA, Backend.ROCM, Backend.VULKAN, Backend.METAL, Backend.CPU):
         raise NoCommandError(CommandGap.PLATFORM, "LM Studio has no runtime for this hardware's backend.")
     check_layers(Tool.LM_STUDIO, facts)
+    check_options(Tool.LM_STUDIO, facts)
     check_cache(Tool.LM_STUDIO.value, facts, CacheType.F16)
     if placement.strategy is Strategy.CPU_ONLY:
         share = "off"

@@ -55,6 +55,7 @@ describe(
         "MIXED_ACCELERATORS": "The tool cannot be told how accelerators that differ share the model.",
         "HEADS": "The engine does not split these attention heads over so many accelerators.",
         "ACCELERATORS": "The tool does not take so many accelerators.",
+        "OPTIONS": "The tool cannot be told this micro-batch, or to do without flash attention.",
     },
 )
 

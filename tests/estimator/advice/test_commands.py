@@ -522,3 +522,28 @@ def test_a_server_is_given_the_pool_of_the_plan(engine: str, fraction: float | N
     }
     (pool,) = [of(float(share)) for flag, of in given.items() if (share := flags_of(command, flag)) is not None]
     assert pool == pytest.approx(memory.usable_bytes - beside, rel=0.003)
+
+
+@pytest.mark.parametrize("asked", [{"micro_batch": 2048}, {"flash_attention": False}])
+@pytest.mark.parametrize(
+    ("gpu", "quant", "engine"),
+    [
+        ("rtx-4090", "q4-k-m", "llama.cpp"),
+        ("rtx-4090", "iq4-ks", "ik_llama.cpp"),
+        ("rtx-4090", "q4-k-m", "Ollama"),
+        ("rtx-4090", "q4-k-m", "LM Studio"),
+        ("rtx-4090", "q4-k-m", "llamafile"),
+        ("rtx-4090", "exl3-4bpw", "ExLlamaV3"),
+        ("apple-m4-max-40c-48gb", "mlx-4bit", "MLX"),
+    ],
+)
+def test_a_command_states_the_options_of_the_plan_or_there_is_none(
+    asked: dict[str, object], gpu: str, quant: str, engine: str
+) -> None:
+    fit = plan(model="qwen3-8b", gpu=gpu, quant=quant, engine=engine, context_tokens=16_000, **asked)
+    said = "-ub 2048" if "micro_batch" in asked else ("-fa off", "OLLAMA_FLASH_ATTENTION=0")
+    known = [command for command in commands(fit) if any(text in command.text for text in np.atleast_1d(said))]
+    assert known == list(commands(fit))
+    assert bool(known) is (engine in ("llama.cpp", "ik_llama.cpp", "Ollama"))
+    if engine in ("LM Studio", "llamafile", "ExLlamaV3", "MLX"):
+        assert {missing.gap for missing in missing_commands(fit)} == {CommandGap.OPTIONS}
