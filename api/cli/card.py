@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from api.answers.explained import Explained
@@ -154,7 +154,10 @@ def speed_text(speed: Speed | None) -> str:
 
 
 def _table(name: str, rows: list[tuple[str, Estimate]]) -> Table:
-    table = Table(name, "Status", "Memory", "Decode tok/s", "TTFT s", "Safe context", "Grade")
+    table = Table(Column(name, no_wrap=True), "Status", box=None, pad_edge=False)
+    for figure in ("Memory", "Decode tok/s", "TTFT s", "Safe context"):
+        table.add_column(figure, justify="right", no_wrap=figure == "Memory")
+    table.add_column("Grade")
     for label, estimate in rows:
         table.add_row(
             label,
