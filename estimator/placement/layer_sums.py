@@ -44,9 +44,10 @@ class ModelTables:
     """Weight sums of one model for a list of quants; Q quants, L layers, all bytes.
 
     ``device_layers[q, k]``: weights of the last k layers. ``host_experts[q, m]``: experts of the first m layers.
-    ``active_*``: the same, of what one decoded token reads; weights that several layers use are read by each. ``device``:
-    everything that full offload puts on the GPU, ``served_padding`` what a server of checkpoints adds to it. ``passes``:
-    bytes of all layers as they are read over those that are stored.
+    ``active_*``: the same, of what one decoded token reads; weights that several layers use count with the first of them,
+    as often as they are read. ``device``: everything that full offload puts on the GPU, ``served_padding`` what a server
+    of checkpoints adds to it. ``passes``: bytes
+    of all layers as they are read over those that are stored.
     """
 
     weights: WeightTable
@@ -84,8 +85,8 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
     weights = weight_table(model, quants)
     layers, experts = weights.layers.astype(np.float64), weights.experts.astype(np.float64)
     share, source = weights.expert_share, weight_sources(model)
-    read, routed = layers[:, source], experts[:, source] * share
-    stored = layers + experts
+    stored, times = layers + experts, np.bincount(source, minlength=model.n_layers)
+    read, routed = layers * times, experts * times * share
     output = weights.output.astype(np.float64)
     is_expert = np.array([layer.feed_forward is FeedForward.EXPERTS for layer in model.layers], dtype=np.float64)
     return ModelTables(
@@ -104,7 +105,7 @@ def _model_tables(model: ModelArchitecture, quants: tuple[Quant, ...]) -> ModelT
         largest_tensor=weights.largest_tensor.astype(np.float64),
         bits_per_weight=weights.bits_per_weight,
         expert_layers_first=first(is_expert),
-        passes=stored[:, source].sum(1) / np.maximum(stored.sum(1), 1.0),
+        passes=(stored * times).sum(1) / np.maximum(stored.sum(1), 1.0),
         attention_flops_per_token_pair=_attention_flops(model),
         flops_per_token=2.0 * _multiplied_parameters(model),
     )

@@ -80,8 +80,8 @@ def layout(model: ModelArchitecture, tables: ModelTables, need: Needs, placed: P
     experts_here = on_devices & (index >= moved)
     is_expert = np.array([layer.feed_forward is FeedForward.EXPERTS for layer in model.layers])
     dense, experts = weights.layers[q] * on_devices, weights.experts[q] * experts_here
-    source = weight_sources(model)
-    routed = weights.experts[q][:, source] * experts_here * weights.expert_share
+    times = np.bincount(weight_sources(model), minlength=n)
+    routed = weights.experts[q] * times * experts_here * weights.expert_share
     cache, read = (np.diff(part[0])[::-1] * on_devices for part in (need.kv_last, need.read_last))
     output = weights.output[q][:, None] * with_output
 
@@ -93,7 +93,7 @@ def layout(model: ModelArchitecture, tables: ModelTables, need: Needs, placed: P
     return Layout(
         weights=sizes[0],
         cache=sizes[1],
-        dense_read=whole(weights.layers[q][:, source] * on_devices, output),
+        dense_read=whole(weights.layers[q] * times * on_devices, output),
         routed_read=whole(routed),
         cache_read=whole(read),
         is_layer=whole(on_devices) > 0,

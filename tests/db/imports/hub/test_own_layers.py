@@ -65,6 +65,15 @@ def test_weights_are_stored_once_and_read_and_multiplied_each_time() -> None:
     assert looped.flops_per_token - once.flops_per_token == pytest.approx(3 * 2 * products, rel=1e-3)
 
 
+def test_weights_in_system_memory_are_read_there_each_time() -> None:
+    quants = (specs.quant(CATALOG.quants["q8-0"]),)
+    once, looped = (model_tables(_model(OURO | {"total_ut_steps": steps}), quants) for steps in (1, 4))
+    # Only the last 12 of the 48 layers that have weights are on the device.
+    np.testing.assert_allclose(looped.active_layers[:, 192 - 36], 4 * once.active_layers[:, 12])
+    assert not looped.active_layers[:, : 192 - 48 + 1].any()
+    assert not looped.device_layers[:, : 192 - 48 + 1].any()
+
+
 def test_the_low_stack_runs_several_times_for_each_run_of_the_high_one() -> None:
     sources = weight_sources(_model({"model_type": "hrm_text", "num_hidden_layers": 1})).tolist()
     assert sources == [0, 0, 0, 3, 0, 0, 0, 3]
