@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, TypeAlias
 
 import strawberry
@@ -22,6 +23,7 @@ from api.graphql.core.inputs import (
     FloatRange,
     Int64Range,
     IntRange,
+    Range,
     StringSet,
     check_alternatives,
     check_dates,
@@ -246,29 +248,32 @@ def select_gpus(faces: Faces, wanted: GpuFilter | None) -> list[Gpu]:
 
 
 def _model_test(faces: Faces, wanted: ModelFilter, level: int = 0) -> Test:
-    shared = _shared_test(faces.view.model, wanted, _MODEL_SETS, _MODEL_RANGES)
-    alternatives = _alternatives(wanted, level, lambda own: _model_test(faces, own, level + 1))
-    return lambda model: (
-        shared(model)
-        and wanted.mixture_of_experts in (None, model.mixture_of_experts is not None)
-        and wanted.verified in (None, model.verified)
-        and alternatives(model)
-    )
+    tests = _shared_tests(faces.view.model, wanted, _MODEL_SETS, _MODEL_RANGES)
+    if wanted.mixture_of_experts is not None:
+        tests.append(lambda model: wanted.mixture_of_experts == (model.mixture_of_experts is not None))
+    if wanted.verified is not None:
+        tests.append(lambda model: wanted.verified == model.verified)
+    return _all_of([*tests, *_alternatives(wanted, level, lambda own: _model_test(faces, own, level + 1))])
 
 
 def _gpu_test(faces: Faces, wanted: GpuFilter, level: int = 0) -> Test:
-    shared = _shared_test(faces.view.gpu, wanted, _GPU_SETS, _GPU_RANGES)
-    alternatives = _alternatives(wanted, level, lambda own: _gpu_test(faces, own, level + 1))
-    return lambda gpu: shared(gpu) and wanted.unified_memory in (None, gpu.unified_memory) and alternatives(gpu)
+    tests = _shared_tests(faces.view.gpu, wanted, _GPU_SETS, _GPU_RANGES)
+    if wanted.unified_memory is not None:
+        tests.append(lambda gpu: wanted.unified_memory == gpu.unified_memory)
+    return _all_of([*tests, *_alternatives(wanted, level, lambda own: _gpu_test(faces, own, level + 1))])
 
 
-def _shared_test(
+def _all_of(tests: Sequence[Test]) -> Test:
+    return lambda item: all(test(item) for test in tests)
+
+
+def _shared_tests(
     record_of: Callable[[str], Record],
     wanted: Any,
     sets: Mapping[str, Callable[[Any], list[Any]]],
     ranges: Sequence[str],
-) -> Test:
-    """The conditions that filters of all entities have: sets, ranges, the date, and whether all facts are there."""
+) -> list[Test]:
+    """The conditions given, of those that all filters have: sets, ranges, the date, and whether all facts are there."""
     members: dict[str, Any] = {name: getattr(wanted, name) for name in sets}
     check_members(*members.values())
     members["slug"] = named_by(wanted.slug, lambda text: record_of(text).slug)
@@ -276,24 +281,34 @@ def _shared_test(
     for name, wanted_range in bounds.items():
         check_range(name, wanted_range)
     check_dates("release_date", wanted.release_date)
-    wanted_sets = [(read, members[name]) for name, read in sets.items() if members[name] is not None]
-    return lambda item: (
-        all(passes(read(item), wanted_set) for read, wanted_set in wanted_sets)
-        and all(in_range(getattr(item, name), wanted_range) for name, wanted_range in bounds.items())
-        and in_dates(item.release_date, wanted.release_date)
-        and wanted.estimable in (None, not item.missing_facts)
-    )
+    tests: list[Test] = [
+        *(partial(_passes, sets[name], wanted_set) for name, wanted_set in members.items() if wanted_set is not None),
+        *(partial(_in_range, name, range_) for name, range_ in bounds.items() if range_ is not None),
+    ]
+    if wanted.release_date is not None:
+        tests.append(lambda item: in_dates(item.release_date, wanted.release_date))
+    if wanted.estimable is not None:
+        tests.append(lambda item: wanted.estimable == (not item.missing_facts))
+    return tests
 
 
-def _alternatives(wanted: Any, level: int, test_of: Callable[[Any], Test]) -> Test:
-    """Whether one of the alternatives of a filter holds."""
+def _passes(read: Callable[[Any], list[Any]], wanted: Any, item: Any) -> bool:
+    return passes(read(item), wanted)
+
+
+def _in_range(name: str, wanted: Range, item: Any) -> bool:
+    return in_range(getattr(item, name), wanted)
+
+
+def _alternatives(wanted: Any, level: int, test_of: Callable[[Any], Test]) -> list[Test]:
+    """The condition that one of the alternatives of a filter holds; none without alternatives."""
     check_alternatives(wanted.or_, level)
     if wanted.or_ is None:
-        return lambda _item: True
+        return []
     if any(own.search is not None for own in wanted.or_):
         raise bad_input("A search is no alternative: it orders the list.", field="or")
     tests = [test_of(own) for own in wanted.or_]
-    return lambda item: any(test(item) for test in tests)
+    return [lambda item: any(test(item) for test in tests)]
 
 
 def _by_relevance(items: Sequence[Any], text: str | None) -> list[Any]:

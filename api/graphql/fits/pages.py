@@ -83,9 +83,12 @@ def selection_of(faces: Faces, asked: Asked) -> Selection:
     known = selections.get(key)
     if known is not None and known.wanted is wanted and known.order_by is order_by:
         return known
-    query, order = store_query(faces, wanted), store_order(order_by)
-    if group is not None:
-        query = dataclasses.replace(query, one_per=group.value)
+    one_per = None if group is None else group.value
+    # The lists of many owners follow each other, and variables are made into objects anew for each.
+    latest = next(reversed(selections.values()), None)
+    if latest is not None and (latest.query.one_per, latest.order_by, latest.wanted) == (one_per, order_by, wanted):
+        return latest
+    query, order = dataclasses.replace(store_query(faces, wanted), one_per=one_per), store_order(order_by)
     condition: Any = None if wanted is None else dataclasses.asdict(wanted)
     mark = signature(condition, [(term.field.value, term.descending) for term in order], query.one_per)
     if len(selections) >= _KEPT_SELECTIONS:
