@@ -67,7 +67,8 @@ def llama_flags(facts: FitFacts) -> list[str]:
         if request.split_mode is SplitMode.TENSOR:
             # llama.cpp sizes a layer split by itself, and refuses to size this one.
             flags += ["-fit", "off"]
-        if facts.is_mixed:
+        if facts.devices and not facts.is_plain and request.split_mode is not SplitMode.TENSOR:
+            # llama.cpp shares layers by free memory, before it loads what lies beside the model on the first device.
             flags += ["-ts", ",".join(str(load.layers) for load in facts.devices)]
     return flags
 

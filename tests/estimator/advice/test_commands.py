@@ -267,6 +267,8 @@ def test_a_draft_model_is_in_the_command_or_there_is_none() -> None:
         assert flags_of(command, "-hfd") == f"{CATALOG.models['qwen3-0.6b']['gguf_repo']}:Q8_0"
         assert flags_of(command, "--spec-draft-n-max") == "5"
         assert flags_of(command, "-devd") == "CUDA0"
+        # llama.cpp shares the layers before it loads the draft: the plan leaves room for it.
+        assert flags_of(command, "-ts") == ",".join(str(load.layers) for load in fit.devices)
     alone = commands(plan(model="qwen3-8b", gpu="rtx-3090", quant="q4-k-m", draft=draft))
     assert all("-devd" not in command.text for command in alone)
     checkpoint = draft | {"quant": "bf16-safetensors"}
