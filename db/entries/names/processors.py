@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import orjson
 
 from db.entries.names.index import NameIndex
-from db.entries.names.meanings import Meaning, shortened, taken_as
+from db.entries.names.meanings import AmbiguousNameError, Meaning, not_read, shortened, taken_as
 from db.entries.names.words import Entry
 from estimator.sentences import Sentence, SentenceCode
 
@@ -26,6 +26,9 @@ _REMARKS = re.compile(
 )
 _AMOUNT = re.compile(r"\b(?:\d{1,4}(?:\.\d)?\s*(?:gb|gib|tb)|\d{1,3}\s*g)(?:\s+of)?\b", re.IGNORECASE)
 _MEMORY = re.compile(r"\b((?:lp)?ddr\dx?)(?:[- ]\d{4})?\b|\b(?:ram|memory)\b", re.IGNORECASE)
+
+#: An accelerator behind the name of a computer is called by so many words or by a full name.
+_FEWEST_WORDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +97,31 @@ class Processors:
         sentence = f"{told!r} is taken as {taken}; the processor takes {memory}{also}.{apart}"
         note = Sentence(SentenceCode.MEMORY_OF_PROCESSOR, sentence, name=told, taken_as=taken, memory=memory)
         return Meaning(known[0].gpu, (note,), others)
+
+    def at_end(self, text: str, bare: str) -> Meaning | None:
+        """The processor, or the accelerator by a full name, else by several words, at the end of ``bare``, a part of ``text``."""
+        tokens = bare.split()
+        places = range(1, len(tokens))
+        for way, place in [(way, place) for way in (self._in_full, self._in_words) for place in places]:
+            head, tail = tokens[:place], " ".join(tokens[place:])
+            meaning = way(text, head, tail)
+            if meaning is not None:
+                return replace(meaning, notes=(*meaning.notes, *not_read(text, [" ".join(head)])))
+        return None
+
+    def _in_full(self, text: str, head: Sequence[str], name: str) -> Meaning | None:
+        if self.knows(without_memory(name)):
+            return self.gpu_of(text, name)
+        slug = None if any(map(self._gpu_index.fits, head)) else self._gpu_index.exact(name)
+        return None if slug is None else Meaning(slug, (taken_as(text, str(self._gpus[slug]["name"])),))
+
+    def _in_words(self, text: str, head: Sequence[str], name: str) -> Meaning | None:
+        if any(map(self._gpu_index.fits, head)) or len(without_memory(name).split()) < _FEWEST_WORDS:
+            return None
+        try:
+            meaning = self._gpu_index.find(name, said=text)
+        except AmbiguousNameError:
+            return None
+        return meaning and replace(
+            meaning, notes=(taken_as(text, str(self._gpus[meaning.slug]["name"]), meaning.choices),)
+        )

@@ -36,8 +36,14 @@ _FORMATS = frozenset({"gguf", "ggml", "ggmlv3", "mlx", "i1", "imat", "imatrix", 
 _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
 _QUANT_FORM = re.compile(
-    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|exl[23]|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$", re.I
+    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|exl[23]"
+    r"|onnx|openvino|coreml|tensorrt|tflite|litert|mnn|rkllm|ct2|hqq|aqlm|vptq"
+    r"|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$",
+    re.I,
 )
+
+#: "exl2 4 25": bits without their unit.
+_EXL = re.compile(r"exl[23] \d", re.I)
 
 _TIMES = r"[x×*]"
 _COUNTS = {"single": 1, "dual": 2, "two": 2, "double": 2, "twin": 2, "pair of": 2, "triple": 3, "three": 3, "quad": 4,
@@ -70,7 +76,9 @@ _LOGGED = re.compile(
 )
 #: What a list of devices prints around a name, as in "01:00.0 VGA compatible controller: ... [GeForce RTX 4090] (rev a1)".
 _LISTED = re.compile(
-    r"^.*\b(?:controller|chipset model|accelerators?)[^:]*:\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$", re.I
+    r"^.*\b(?:controller|chipset model|accelerators?|(?:chip|processor|graphics)(?= *:))[^:]*:"
+    r"\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$",
+    re.I,
 )
 #: An amount of memory as drivers print it behind a name, a little less than that of the card.
 _MEBIBYTES = re.compile(r"[\s,(]+(?P<amount>\d{4,6})\s*mib\)?(?:\s*,\s*\d+(?:\.\d+)*)*\s*$", re.I)
@@ -126,7 +134,8 @@ LAPTOP = re.compile(
     r"(?:alienware|aspire|blade|elitebook|ideapad|inspiron(?:\s+\d{4})?|katana|latitude(?:\s+\d{4})?|legion|loq|nitro(?!\s*\+)|omen|pavilion|precision(?:\s+\d{4})?|predator"
     r"|probook|scar|stealth|surface(?:\s+(?:laptop|book|pro))?|thinkpad|victus|vivobook|xps|yoga|zbook|zenbook|zephyrus"
     r"|framework\s+laptop|laptop|notebook|tuf(?:\s+gaming|\s+dash)?(?=\s+[af]1[4-8])|rog\s+strix(?=\s+g1[4-8])|flow(?=\s+[xz]1)"
-    r"|(?:aero|cyborg|crosshair|pulse|raider|sword|thin|vector)(?=\s+(?:g[efp]|a)?\d{2}(?!\d)))"
+    r"|galaxy\s+book|gram(?=\s+1[4-8])|swift|xmg|schenker|tuxedo|clevo"
+    r"|(?:aero|aorus|cyborg|crosshair|pulse|raider|sword|thin|titan|vector)(?=\s+(?:(?:g[efpst]|a)?\d{2}(?!\d|x|\s*g)|1[3-8]x)))"
     r"(?:\s+(?:helios|pro|slim|studio))?(?:\s+[a-z]{0,2}\d{1,3}[a-z]?(?![^\W_]))?(?:\s+(?:pro|slim)(?![^\W_]))?"
     r"(?:\s+gen\s+\d+)?(?![^\W_])",
     re.I,
@@ -188,6 +197,7 @@ def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator
         for end in ends:
             tail = _GAP.sub(" ", name[end:]).strip()
             own = (quant_of(f"MLX {tail}") if mlx else None) or quant_of(tail)
+            own = own or (quant_of(f"{tail}bpw") if _EXL.match(tail) else None)
             form = own is None and quant is None and _QUANT_FORM.match(tail) is not None
             if own is not None or form or tail.casefold() in _FORMATS:
                 quant = quant or own
@@ -216,13 +226,13 @@ def gpu_readings(text: str) -> Iterator[Reading]:
         names.append(MAC.sub(" ", _BOTH_CORES.sub(r"\1core", names[-1])).strip())
     if _PROCESSOR.search(text) and _FORM.search(text):
         names.append(" ".join(_FORM.sub(" ", names[-1]).split()))
-    chip = " ".join(AROUND.sub(" ", names[-1]).split())
+    chip, is_counted = " ".join(AROUND.sub(" ", names[-1]).split()), names[-1][:1].isdigit()
     # A number before the chip that began no text is that of a laptop or a board, and no count.
-    if chip and chip != names[-1] and (not _LEADING_NUMBER.match(chip) or names[-1][0].isdigit()):
-        names.append(chip)
+    is_chip = chip not in ("", names[-1]) and (not _LEADING_NUMBER.match(chip) or is_counted)
     card = " ".join(LAPTOP.sub(" ", names[0]).split())
     if card and card != names[0]:
         names.append(f"{card} laptop")
+    names += [chip] if is_chip else []
     if _MOBILE.search(names[-1]):
         names.append(_MOBILE.sub(r"\g<grade> laptop", names[-1]))
     for name in names:

@@ -91,7 +91,8 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         r"|(?<![^\W_])(?:low|high|xhigh)(?:\s+(?:reasoning|thinking|effort))*$"
         rf"|(?<![^\W_]){_AMOUNT}"
         r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
-        r"|(?<![^\W_])(?:context|ctx|kontext|contexte|contexto|上下文)\s*(?:of|size|length|=|:)?\s*\d+k?(?![^\W_])",
+        r"|(?<![^\W_])(?:context|ctx|kontext|contexte|contexto|上下文)\s*(?:of|size|length|=|:)?\s*\d+k?(?![^\W_])"
+        r"|(?<=[\s_-])(?:\d{2,4}k|1m)(?![^\W_])|(?<![^\W_])preview(?![^\W_])",
         re.I,
     ),
 }

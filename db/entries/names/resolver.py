@@ -190,18 +190,10 @@ class Resolver:
         return self._at_end(text, bare)
 
     def _at_end(self, text: str, bare: str) -> Meaning | None:
-        """The processor, or the card called just so, at the end of a text, behind a maker's computer."""
-        index, tokens = self._index("gpu"), bare.split()
+        """The processor, or the accelerator, at the end of a text, behind a computer by its maker or line."""
         is_made = AROUND.match(bare) or bare.partition(" ")[0].casefold() in self._computers.makers
-        for place in range(1, len(tokens) if is_made else 0):
-            head, tail = " ".join(tokens[:place]), " ".join(tokens[place:])
-            meaning = self._processors.gpu_of(text, tail) if self._processors.knows(without_memory(tail)) else None
-            slug = None if any(map(index.fits, tokens[:place])) else index.exact(tail)
-            if meaning is None and slug is not None:
-                meaning = Meaning(slug, (taken_as(text, str(self._entries["gpu"][slug]["name"])),))
-            if meaning is not None:
-                return replace(meaning, notes=(*meaning.notes, *not_read(text, [head])))
-        return None
+        is_line = is_made or refusal(self._root / "refusals.jsonl", "gpu", bare) is not None
+        return self._processors.at_end(text, bare) if is_line else None
 
     def _meaning_of(self, kind: str, text: str, readings: Sequence[Reading]) -> Meaning:
         for ways in self._ways(kind, readings):

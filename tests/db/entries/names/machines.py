@@ -354,4 +354,10 @@ Xeon 6980P 768GB MRDIMM | ~cpu-xeon6-mrdimm-8800-12ch
 RTX 4090 두 장 | rtx-4090*2
 8845HS iGPU | ~radeon-780m
 Ryzen 7 5700G iGPU | ?
+Chip: Apple M3 Pro | ~apple-m3-pro-18c-36gb
+AORUS 16X RTX 4070 | rtx-4070-laptop
+MSI Titan 18 HX RTX 5080 | ~rtx-5080-laptop
+Framework Desktop Max+ 395 128GB | ~strix-halo-8060s-128gb
+Surface Laptop 7 X Plus | ~snapdragon-x-plus
+Intel NUC 13 Pro i7-1360P | ~cpu-ddr5-5200-2ch
 """

@@ -232,4 +232,8 @@ gpt-oss-20b を動かす | ~gpt-oss-20b
 Gemma 3 27B quantisiert auf Q4 | ~gemma-3-27b+q4-k-m
 Qwen2.5 7B für Programmierung | ~qwen2.5-7b
 turboderp/Qwen3-32B-exl3-4.0bpw | qwen3-32b+exl3-4bpw
+amd/Llama-3.3-70B-Instruct-MXFP4-Preview | ~llama-3.3-70b+mxfp4-checkpoint
+microsoft/Phi-4-mini-instruct-onnx | ~phi-4-mini-instruct
+bartowski/Llama-3.3-70B-Instruct-exl2_4_25 | llama-3.3-70b+exl2-4-25bpw
+Qwen3-14B-128K-GGUF | ~qwen3-14b
 """
