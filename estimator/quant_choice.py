@@ -63,9 +63,10 @@ _TRAINED_IN = ("fp8", "mxfp4", "nvfp4", "int4-group")
 #: Weights of at least so many bits are not called narrow.
 _NARROW_BITS = 15.0
 #: Points from which a loss shows as broken answers, such as loops and wrong syntax: from there each counts twice.
-BROKEN_POINTS = 2.0
-#: Divergence from which weights are never chosen, nats: one token in seven is another one, and a smaller model is sound.
-RUINED_NATS = 0.15
+BROKEN_POINTS = 3.0
+#: Nats that scores feel from which weights are never chosen: as many as i-quants cost that write one token in seven another
+#: way; a smaller model is sound.
+RUINED_NATS = 0.2
 #: Below any rating.
 _NEVER = -1e9
 #: Families of formats by how customary they are: what publishers offer first and most users run comes first.

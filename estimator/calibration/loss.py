@@ -26,7 +26,7 @@ from estimator.calibration.divergence import (
     log_divergence,
     zone_of,
 )  # fmt: skip
-from estimator.calibration.scale import RETENTION_PER_NAT, points_lost, retained_share
+from estimator.calibration.scale import RETENTION_PER_NAT, felt_nats, points_lost, retained_share
 from estimator.structure.arrays import Floats
 from estimator.structure.quantization import FILE_TYPES
 from estimator.structure.training import TrainedModel
@@ -59,19 +59,20 @@ class Divergence:
     @property
     def task_nats(self) -> float:
         """Nats of the common format that cost as much in scores."""
-        return self.nats * self.task_weight
+        return float(self.task_weight * felt_nats(self.nats))
 
     @property
     def task_interval(self) -> tuple[float, float, float]:
         """:attr:`task_nats` and the ends of its interval."""
-        return self.task_nats, self.low * self.task_weight, self.high * self.task_weight
+        low, high = (float(self.task_weight * felt_nats(end)) for end in (self.low, self.high))
+        return self.task_nats, low, high
 
     def plus(self, other: Divergence) -> Divergence:
         """Both losses together; the weaker evidence holds."""
         order, nats = list(LossEvidence), self.nats + other.nats
         return Divergence(
             nats, self.low + other.low, self.high + other.high, max(self.evidence, other.evidence, key=order.index),
-            (self.task_nats + other.task_nats) / nats if nats else 1.0,
+            (self.task_nats + other.task_nats) / float(felt_nats(nats)) if nats else 1.0,
         )  # fmt: skip
 
 
@@ -168,8 +169,8 @@ class LossTable:
         Nats of the common format.
         """
         cached = {cache: self.cache_divergence(model, cache).task_nats for cache in dict.fromkeys(caches)}
-        own = self.nats(model, quants, bits) * self._forms(tuple(quants)).task_weight
-        return np.add.outer(own, [cached[cache] for cache in caches])
+        own: Floats = felt_nats(self.nats(model, quants, bits)) * self._forms(tuple(quants)).task_weight
+        return own[:, None] + np.array([cached[cache] for cache in caches])
 
     def divergence(self, model: TrainedModel, quant: Quant, bits: float | None = None) -> Divergence:
         """Divergence of one quantization."""

@@ -66,12 +66,14 @@ class CacheRow:
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """One measured score of a quantization, of short answers: minus the log of the share above chance that is left."""
+    """One measured score of a quantization, of short answers: minus the log of the share above chance that is left, and how
+    far above chance the original weights score, in percent."""
 
     model: ModelTraits
     form: QuantForm
     bits: float
     lost_log: float
+    above_percent: float
 
 
 def loss_rows(rows: Iterable[Mapping[str, Any]], models: Mapping[str, ModelTraits]) -> list[LossRow]:
@@ -129,7 +131,7 @@ def task_rows(rows: Iterable[Mapping[str, Any]], models: Mapping[str, ModelTrait
         if model is None or bits is None or above < _LEAST_ABOVE_CHANCE:
             continue
         left = max((row["value"] - chance) / above, _LEAST_LEFT)
-        learned.append(TaskRow(model, QuantForm(row["family"], row["type"] or ""), bits, -math.log(left)))
+        learned.append(TaskRow(model, QuantForm(row["family"], row["type"] or ""), bits, -math.log(left), above))
     return learned
 
 

@@ -16,6 +16,7 @@ from estimator.accuracy.loss.rows import LossRow, TaskRow, cache_rows, loss_rows
 from estimator.accuracy.loss.tasks import fit_task_weights
 from estimator.calibration.capability_prior import ModelTraits
 from estimator.calibration.divergence import QuantForm
+from estimator.calibration.scale import felt_nats
 from tests.support.catalogs import CATALOG
 
 
@@ -71,11 +72,16 @@ def test_a_family_whose_scores_fall_less_weighs_less() -> None:
     for n in range(6):
         model = ModelTraits(f"m{n}", 8.0 + n, 8.0 + n, 2025.0)
         for family, weight in (("fp8", 0.4), ("mxfp4", 2.0)):
-            nats = math.exp(-3.0 - 1.0 * (4.5 - 4.0))
-            rows += [
-                TaskRow(model, QuantForm(family, ""), 4.5, 0.44 * nats * weight + noise) for noise in (-0.004, 0.004)
-            ]
+            lost = 0.44 * felt_nats(math.exp(-3.0 - 1.0 * (4.5 - 4.0))) * weight
+            rows += [TaskRow(model, QuantForm(family, ""), 4.5, lost + noise, 50.0) for noise in (-0.004, 0.004)]
     weights = fit_task_weights(rows, law)
     assert weights["fp8"] == pytest.approx(0.4, abs=0.2)
     assert weights["mxfp4"] == pytest.approx(2.0, abs=0.4)
     assert fit_task_weights(rows[:2], law)["fp8"] > weights["fp8"], "few files stay near the common weight"
+
+
+def test_a_family_without_scores_weighs_as_the_one_that_rounds_alike() -> None:
+    model = ModelTraits("m", 8.0, 8.0, 2025.0)
+    weights = fit_task_weights([TaskRow(model, QuantForm("int4-group", ""), 4.5, 0.0, 50.0)], {"level": -3.0})
+    assert weights["mlx"] == weights["int4-group"] < 1.0
+    assert "ik-quant" not in weights
