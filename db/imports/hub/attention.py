@@ -155,9 +155,17 @@ def key_heads(values: Mapping[str, Any], name: str, heads: int) -> int:
 
 
 def flag(values: Mapping[str, Any], name: str, default: bool = False) -> bool:
-    """A switch; anything that is no boolean counts as absent."""
+    """A switch; 0 and 1 are the booleans that the library takes them for, null is absent.
+
+    Raises:
+        ImportFactsError: it is something else, such as the text "false", which the library takes for true.
+    """
     value = values.get(name)
-    return value if isinstance(value, bool) else default
+    if value is None:
+        return default
+    if value not in (0, 1):
+        raise ImportFactsError(f"{name!r} must be true or false, not {value!r:.40}", name)
+    return bool(value)
 
 
 def _is_latent(values: Mapping[str, Any], family: Family) -> bool:

@@ -35,9 +35,7 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
         return None
     if name == "DogeForCausalLM":
         raise ImportFactsError("'is_moe' is not read for this architecture", "is_moe")
-    is_beside = name.startswith("Inkling") and values.get("dense_intermediate_size") is not None
-    widths = "intermediate_size" if is_beside else ("moe_intermediate_size", "intermediate_size")
-    width = needed(values, widths, 1, _WIDTH)
+    width = _width(values, name)
     shared, shared_width = _shared(values, family, name)
     per_token = needed(values, "num_experts_per_tok", 1, _EXPERTS)
     if per_token > count:
@@ -71,6 +69,17 @@ def experts(values: Mapping[str, Any], family: Family, name: str) -> dict[str, A
         # Biases of gate, up and down of one expert.
         moe["expert_bias_params"] = 2 * width + needed(values, "hidden_size", 8, _WIDTH)
     return moe
+
+
+def _width(values: Mapping[str, Any], name: str) -> int:
+    """Width of one expert."""
+    if isinstance(values, ConfigValues) and values.own.get("moe_intermediate_size", 0) is None:
+        # Where the class has a width of experts it does not fall back to that of the dense layers.
+        is_of_class = values.default("moe_intermediate_size") is not None
+        return needed(values, "moe_intermediate_size" if is_of_class else "intermediate_size", 1, _WIDTH)
+    is_beside = name.startswith("Inkling") and values.get("dense_intermediate_size") is not None
+    names = "intermediate_size" if is_beside else ("moe_intermediate_size", "intermediate_size")
+    return needed(values, names, 1, _WIDTH)
 
 
 def _shared(values: Mapping[str, Any], family: Family, name: str) -> tuple[int, int | None]:

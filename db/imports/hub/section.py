@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from db.imports.checkpoints.quantization import TEXT_SECTIONS
 from db.imports.errors import ImportFactsError
-from db.imports.hub.class_defaults import ConfigValues, table, type_of_class
+from db.imports.hub.class_defaults import COMMON_NAMES, ESSENTIAL, ConfigValues, table, type_of_class
 from db.imports.hub.class_names import MINICPM_V, MODEL_TYPES, OTHER_KINDS, OTHER_NAMES, SHARED_NAMES
 from db.imports.hub.families import FAMILIES, Family
 
@@ -67,6 +67,7 @@ def language_model(config: Mapping[str, Any]) -> Section:
         own = _of_text_tokens(own)
     if name == "DoryForCausalLM":
         own = _of_pairs(own)
+    _require_own_sizes(config, own)
     values = ConfigValues(own, _type(name, types, names), type_is_stated=any(types))
     return Section(name, FAMILIES[name], values)
 
@@ -76,6 +77,17 @@ _TIED_AS_TEXT = frozenset({
     "glm46v", "glm4v", "glm4v_moe", "glm_ocr", "llama4", "llava", "llava_next_video", "llava_onevision", "minimax_m3_vl",
     "qwen2_5_vl", "qwen2_vl", "shieldgemma2", "video_llama_3",
 })  # fmt: skip
+
+
+def _require_own_sizes(config: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse to take the sizes of a class in place of those of a language model under a name that is not read."""
+    if any(COMMON_NAMES.get(key, key) in ESSENTIAL for key in own):
+        return
+    for key, part in config.items():
+        if isinstance(part, Mapping) and {COMMON_NAMES.get(name, name) for name in part} >= ESSENTIAL:
+            raise ImportFactsError(
+                f"{key[:80]!r} has the sizes of a language model, but is not read; give it as 'text_config'", key[:80]
+            )
 
 
 def _values(config: Mapping[str, Any], text: Mapping[str, Any], outer_type: str | None) -> Mapping[str, Any]:

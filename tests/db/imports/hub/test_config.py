@@ -217,3 +217,31 @@ def test_any_mixture_is_facts_or_a_typed_error(changes: dict[str, Any], architec
         return
     assert architecture_from_facts(facts).total_parameters > 0
     json.dumps(facts)
+
+
+_SIZES = {"hidden_size": 512, "num_hidden_layers": 2, "num_attention_heads": 8, "vocab_size": 1000}
+
+
+@pytest.mark.parametrize("stated", ["false", "true", 2, [True]])
+@pytest.mark.parametrize("key", ["tie_word_embeddings", "attention_bias"])
+def test_a_switch_is_true_or_false(key: str, stated: Any) -> None:
+    with pytest.raises(ImportFactsError, match=f"'{key}' must be true or false"):
+        facts_from_config({"model_type": "llama", **_SIZES, key: stated})
+
+
+def test_a_switch_may_be_a_number() -> None:
+    for stated in (0, 1):
+        facts = facts_from_config({"model_type": "llama", **_SIZES, "tie_word_embeddings": stated})
+        assert facts["tie_word_embeddings"] is bool(stated)
+
+
+@pytest.mark.parametrize("outer", ["llama", "gemma3"])
+def test_sizes_under_a_name_that_is_not_read_are_not_replaced_by_those_of_the_class(outer: str) -> None:
+    with pytest.raises(ImportFactsError, match="'decoder_config' has the sizes of a language model"):
+        facts_from_config({"model_type": outer, "decoder_config": {"n_embd": 512, **_SIZES}})
+
+
+def test_experts_without_a_width_do_not_take_that_of_dense_layers() -> None:
+    config = {"model_type": "qwen3_moe", **_SIZES, "intermediate_size": 4096, "moe_intermediate_size": None}
+    with pytest.raises(ImportFactsError, match="moe_intermediate_size"):
+        facts_from_config(config)
