@@ -30,6 +30,8 @@ DIRECTORY = "derivatives"
 SEVERAL_GGUF = "gguf"
 #: Format of a repository whose quantization the catalog does not have.
 OTHER = "other"
+#: Ways to know a base that stand against a name of another release.
+_BESIDE_ITS_NAME = frozenset({"card", "recalled"})
 _SIZE = re.compile(r"[ae]?((?!0\d)\d{1,3}(?:\.\d+)?)([bmt])")
 _FORMAT_BITS = re.compile(r"(?:int|mlx-|bnb-)(\d)(?:bit|-|$)")
 _STATED_BITS = re.compile(
@@ -85,7 +87,7 @@ def _findings(
         yield "base", f"the catalog has no model {row.base!r}; correct the slug, or add the model"
     elif family_directory(str(base["family"])) != family:
         yield "base", f"the family of {row.base!r} is not {family!r}; move the line to its file"
-    elif (sibling := other_release(row.repository, base, models)) is not None:
+    elif row.known_by not in _BESIDE_ITS_NAME and (sibling := other_release(row.repository, base, models)) is not None:
         yield "base", f"the name is that of {sibling!r}, which has the same shape; correct the base"
     elif row.known_by != "text" and (told := other_size(row.repository, base)):
         yield "base", f"the name says {told}, which is no size of {row.base!r}; correct the base"

@@ -54,6 +54,14 @@ def test_a_broken_line_is_found(tmp_path: Path, change: dict[str, object], field
 
 
 @pytest.mark.parametrize(
+    ("known_by", "found"), [("name", ["base"]), ("shape", ["base"]), ("recalled", []), ("card", ["revision"])]
+)
+def test_a_base_that_is_known_beside_a_short_name_is_kept(tmp_path: Path, known_by: str, found: list[str]) -> None:
+    row = ROW | {"repository": "org/Llama-3-8B-tuned", "base": "llama-3.1-8b", "known_by": known_by}
+    assert faults(tmp_path, "llama-3", orjson.dumps(row)) == found
+
+
+@pytest.mark.parametrize(
     ("repository", "base", "sibling"),
     [
         ("allenai/Llama-3.1-Tulu-3-8B-DPO", "llama-3-8b", "llama-3.1-8b"),
