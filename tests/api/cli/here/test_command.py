@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,16 @@ def test_no_command_is_the_list_for_this_machine() -> None:
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("This machine: ")
+
+
+def test_the_readme_shows_what_is_printed() -> None:
+    """Every line of its example is printed, in that order, by the command that it names."""
+    readme = (Path(__file__).parents[4] / "README.md").read_text()
+    shown = re.findall(r"^    (.+)$", readme.split("$ fitgraph here -n 3\n")[1].split("\n\n(`")[0], re.MULTILINE)
+    printed = CliRunner().invoke(app, ["here", "-n", "3", "--from", str(MACHINES["rtx-4090-desktop"])]).stdout
+    lines = [line.rstrip() for line in printed.splitlines()]
+    assert len(shown) > 6
+    assert [line for line in lines if line in shown] == shown
 
 
 def test_a_recording_of_this_machine_gives_the_same_machine(tmp_path: Path) -> None:
