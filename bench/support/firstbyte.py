@@ -38,6 +38,7 @@ PAGES = {
     "comparison": (f"/compare?model={MODELS[0]}&gpu={GPUS[0]}", f"/compare?model={MODELS[1]}&gpu={GPUS[1]}"),
     "purchases": ("/buy?budget=2500", "/buy?budget=1500"),
     "server": (f"/serve?model={MODELS[0]}&gpu={GPUS[0]}", f"/serve?model={MODELS[1]}&gpu={GPUS[1]}"),
+    "servers": (f"/serve?model={MODELS[0]}&people=4", f"/serve?model={MODELS[1]}&people=4"),
     "accuracy": ("/accuracy", "/accuracy?again=1"),
 }
 
