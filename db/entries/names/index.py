@@ -126,7 +126,9 @@ class NameIndex:
             return Meaning(named)
         slug = self.exact(text)
         asked = words(self.kind, text)
-        fits = self._fits(frozenset(asked))
+        # A number twice in a row, as in "llama-3-3", is a version with a dash for its point.
+        is_pointed = self.kind == "model" and any(left == right and left.isdigit() for left, right in pairwise(asked))
+        fits = NOTHING if is_pointed else self._fits(frozenset(asked))
         if self.kind == "computer":
             fits = self._of_grade(fits, asked)
         if slug is not None:
@@ -152,7 +154,7 @@ class NameIndex:
         """The model that has all words of a text but its size, which is nearly that of the model; stated as such."""
         asked = words(self.kind, text)
         for size in asked:
-            if not size[0].isdigit() or not size.endswith(self._unit):
+            if not size.removesuffix(self._unit).replace(".", "", 1).isdigit() or not size.endswith(self._unit):
                 continue
             full = self._fits(frozenset(asked) - {size}).full
             near = [slug for slug in full if self._is_of_size(slug, float(size.removesuffix(self._unit)))]

@@ -36,7 +36,7 @@ _FORMATS = frozenset({"gguf", "ggml", "ggmlv3", "mlx", "i1", "imat", "imatrix", 
 _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
 _QUANT_FORM = re.compile(
-    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|exl[23]"
+    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|exl[23]|w\d{1,2}a\d{1,2}(?:[a-z]\d{1,2})?"
     r"|onnx|openvino|coreml|tensorrt|tflite|litert|mnn|rkllm|ct2|hqq|aqlm|vptq"
     r"|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$",
     re.I,

@@ -27,6 +27,10 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "nvidia": "英伟达",
         "cpu": f"^(?:{_NO_CARD})$",
         "apple": "苹果",
+        "macbook": "맥북",
+        "air": "에어",
+        "pro": "프로",
+        "max": "맥스",
         "ascend": "(?:华为)?昇腾",
         "": f"{_NO_CARD}|{_INTEGRATED}|model [ab]\\+?|"
         "grafikkarten?|cartes? graphiques?|tarjetas? (?:gráficas?|graficas?|de v[ií]deo)|sched[ae] (?:video|grafic[ae])"
@@ -57,7 +61,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "|cuantizad[oa]|quantizzat[oa]|quantizad[oa]"
         "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|auf|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|de|di|do|da|von"
         "|gguf file|full|big|arm"
-        "|bedrock|cerebras|deepinfra|fireworks|groq|novita|openrouter|together(?:\\.?ai)?"
+        "|(?:us|eu|apac)(?=\\.[a-z])|1:0|bedrock|cerebras|deepinfra|fireworks|groq|novita|openrouter|together(?:\\.?ai)?"
         "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
     },
 }

@@ -236,4 +236,8 @@ amd/Llama-3.3-70B-Instruct-MXFP4-Preview | ~llama-3.3-70b+mxfp4-checkpoint
 microsoft/Phi-4-mini-instruct-onnx | ~phi-4-mini-instruct
 bartowski/Llama-3.3-70B-Instruct-exl2_4_25 | llama-3.3-70b+exl2-4-25bpw
 Qwen3-14B-128K-GGUF | ~qwen3-14b
+llama-3-3-70b-instruct | ~llama-3.3-70b
+us.meta.llama3-3-70b-instruct-v1:0 | ~llama-3.3-70b
+mixtral 8x70b | ?
+ERNIE-4.5-300B-A47B-W4A8 | ~ernie-4.5-300b-a47b
 """
