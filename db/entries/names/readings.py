@@ -11,12 +11,14 @@ QuantOf = Callable[[str], str | None]
 
 #: Before a name: a command, the address of a hub, and one who quantizes the models of others.
 _ADDRESS = re.compile(
-    r"^(?:(?:ollama|docker\s+model)\s+(?:run|pull)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?"
+    r"^(?:(?:ollama|docker\s+model)\s+(?:run|pull|show)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?"
     r"(?:(?:unsloth|bartowski|mradermacher|lm-?studio|ubergarm|thebloke|cyankiwi)(?:['’]s)?\s+)?",
     re.I,
 )
 #: Before the name that a file states of itself, in a log, and that of a repository in a folder of the hub's client.
 _LOCAL = re.compile(r"^.*\bgeneral\.name\b[^=]*=\s*|^(?:.*/)?models--(?P<owner>[^/]+)", re.I)
+#: A revision behind a repository, in its address.
+_REVISION = re.compile(r"/(?:tree|blob|resolve)/[^/]+(?=/|$)", re.I)
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors|bin|pth?)$", re.I)
 #: A command, or the end of one with its options; the file, or what else in it names a model; its quantization.
 _COMMAND = re.compile(
@@ -24,7 +26,7 @@ _COMMAND = re.compile(
 )
 _NAMED_IN_COMMAND = (
     re.compile(r"(?<![^\s\"'=])([^\s\"'=*]+\.gguf)(?!\w)", re.I),
-    re.compile(r"(?:^|\s)--(?:model(?:-(?:path|id|name))?|hf-repo|repo-id)[\s=]+[\"']?([^\s\"']+)", re.I),
+    re.compile(r"(?:^|\s)--(?:model(?:[-_](?:path|id|name))?|hf-repo|repo-id)[\s=]+[\"']?([^\s\"']+)", re.I),
     re.compile(r"(?:^|\s)-(?:m|hfr?)[\s=]+[\"']?([^\s\"']+)", re.I),
     re.compile(r"\s(?:serve|run|pull|chat|load|get|download|launch)\s+[\"']?([^\s\"'-][^\s\"']*)", re.I),
     re.compile(r"^([^\s-].*?)\s+--[a-z]", re.I),
@@ -36,7 +38,7 @@ _FORMATS = frozenset({"gguf", "ggml", "ggmlv3", "mlx", "i1", "imat", "imatrix", 
 _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
 _QUANT_FORM = re.compile(
-    r"(?:(?:ud )?(?:iq|tq|q)\d(?: [\dksmlxnr]\w{0,2}){0,3}|exl[23]|w\d{1,2}a\d{1,2}(?:[a-z]\d{1,2})?"
+    r"(?:(?:ud )?(?:iq|tq|q)\d(?: (?!mlx)[\dksmlxnr]\w{0,2}){0,3}|exl[23]|w\d{1,2}a\d{1,2}(?:[a-z]\d{1,2})?"
     r"|onnx|openvino|coreml|tensorrt|tflite|litert|mnn|rkllm|ct2|hqq|aqlm|vptq"
     r"|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$",
     re.I,
@@ -167,6 +169,7 @@ def model_readings(text: str, quant_of: QuantOf) -> Iterator[Reading]:
     """The text; then without address, owner and file type; then without the quantizations at its end, one by one."""
     yield Reading(text)
     path = _ADDRESS.sub("", _LOCAL.sub(r"\g<owner>", text.strip().replace("\\", "/")).replace("--", "/"))
+    path = _REVISION.sub("", path)
     name = _FILE_END.sub("", path.rsplit("/", 1)[-1])
     whole = "/" in path or name != path.rsplit("/", 1)[-1]
     seen = {text}

@@ -92,6 +92,8 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         r"|(?<![^\W_])(?:for|für|para|pour|per|для)\s+\w+(?:\s+\w+)?$"
         r"|(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
         r"|\((?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*\)$"
+        r"|\((?:(?:reasoning|thinking|effort)[\s:=]+)+(?:low|medium|high|xhigh|max)\)$"
+        r"|^(?:tabbyapi|exllama(?:v[23])?|koboldcpp|oobabooga|llama[. ]?cpp|vllm|sglang|lm ?studio|ktransformers)\s"
         r"|(?<![^\W_])(?:low|high|xhigh)(?:\s+(?:reasoning|thinking|effort))*$"
         rf"|(?<![^\W_]){_AMOUNT}"
         r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
@@ -151,7 +153,11 @@ def _without_words(kind: str, text: str) -> str:
     bare = _SCRIPTS.sub(" ", text)
     if kind == "gpu":
         bare = _COUNTED.sub(r"\1x ", bare)
-        bare = _ENCLOSED.sub(r" \g<inner> ", bare)
+    elif bare.count("/") > 1:
+        bare = bare.replace("/", " ")
+    bare = _ENCLOSED.sub(
+        lambda match: f" {match['inner'].replace(',', ' ') if kind == 'model' else match['inner']} ", bare
+    )
     for pattern, standing in _PATTERNS[kind]:
         bare = pattern.sub(standing, bare)
     return " ".join(bare.split()).strip(_EDGES)

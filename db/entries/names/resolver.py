@@ -211,7 +211,9 @@ class Resolver:
                 if "/" in text and kind == "model":
                     self._refused(kind, text, readings[0])
                 raise several if kind != "model" else self._bases.beside(text, several)
-        if amount := self._index(kind).of_amount(text):
+        for amount in filter(
+            None, (self._index(kind).of_amount(reading.name) for reading in readings if not reading.whole)
+        ):
             raise AmbiguousNameError(kind, text, amount)
         raise UnknownNameError(kind, text, self._index(kind).suggest(text))
 

@@ -361,4 +361,5 @@ Framework Desktop Max+ 395 128GB | ~strix-halo-8060s-128gb
 Surface Laptop 7 X Plus | ~snapdragon-x-plus
 Intel NUC 13 Pro i7-1360P | ~cpu-ddr5-5200-2ch
 맥북 프로 M3 16GB | ~apple-m3-10c-16gb
+Core Ultra 7 256V 16GB | ~arc-140v
 """

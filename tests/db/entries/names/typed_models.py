@@ -240,4 +240,12 @@ llama-3-3-70b-instruct | ~llama-3.3-70b
 us.meta.llama3-3-70b-instruct-v1:0 | ~llama-3.3-70b
 mixtral 8x70b | ?
 ERNIE-4.5-300B-A47B-W4A8 | ~ernie-4.5-300b-a47b
+huggingface.co/google/gemma-4-31B-it/tree/main | gemma-4-31b
+https://huggingface.co/bartowski/Qwen_Qwen3-8B-GGUF/blob/main/Qwen_Qwen3-8B-Q4_K_M.gguf | qwen3-8b+q4-k-m
+tabbyAPI Mistral-Large-2411-exl2-3.5bpw | ~mistral-large-2411+exl2-3-5bpw
+70B Q4 | ?
+GLM 4.5 Air Q4 (MLX) | glm-4.5-air+mlx-4bit
+gpt-oss:120b (reasoning high) | ~gpt-oss-120b
+Qwen3 (235B-A22B, Q3) | ~qwen3-235b-a22b+q3-k-m
+Gemma3/27B/Q4_K_M | gemma-3-27b+q4-k-m
 """
