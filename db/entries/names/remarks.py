@@ -55,6 +55,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "ernie": "文心(?:一言)?",
         "internlm": "书生(?:浦语)?",
         "distill": "蒸馏版?",
+        "bit": "位",
         "bf16": "un-?quanti[sz]ed|full precision|unquantisiert|non quantisé",
         "": "日本語|한국어|양자화|auf deutsch|en français|en español|in english|中文版?|exl2 h[68]|h[68]"
         "|quants?|quanti[sz]ed|quanti[sz]ation|quanti[sz]iert|quantisée?|quantifiée?"

@@ -248,4 +248,5 @@ GLM 4.5 Air Q4 (MLX) | glm-4.5-air+mlx-4bit
 gpt-oss:120b (reasoning high) | ~gpt-oss-120b
 Qwen3 (235B-A22B, Q3) | ~qwen3-235b-a22b+q3-k-m
 Gemma3/27B/Q4_K_M | gemma-3-27b+q4-k-m
+Qwen3-30B-A3B 4位量化 | ~qwen3-30b-a3b+q4-k-m
 """
