@@ -170,7 +170,8 @@ class LossTable:
         """
         cached = {cache: self.cache_divergence(model, cache).task_nats for cache in dict.fromkeys(caches)}
         own: Floats = felt_nats(self.nats(model, quants, bits)) * self._forms(tuple(quants)).task_weight
-        return own[:, None] + np.array([cached[cache] for cache in caches])
+        together: Floats = own[:, None] + np.array([cached[cache] for cache in caches])
+        return together
 
     def divergence(self, model: TrainedModel, quant: Quant, bits: float | None = None) -> Divergence:
         """Divergence of one quantization."""
