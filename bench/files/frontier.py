@@ -98,6 +98,7 @@ def _faults(question: Question, g: int, laid: Mapping[str, Outline], table: Wort
     places = [list(laid).index(slug) for slug in slugs]
     rows = [
         choices._Laid(
+            runs=laid[slug].available[g],
             known=laid[slug].available[g] & [is_offered(quant, MODELS[slug]) for quant in QUANTS],
             engine=laid[slug].engine[g],
             status=laid[slug].status[g, :, 0],
@@ -107,8 +108,9 @@ def _faults(question: Question, g: int, laid: Mapping[str, Outline], table: Wort
         )
         for slug in slugs
     ]
+    traits = [TRAITS[slug] for slug in slugs]
     judged = Judged(
-        slugs, [TRAITS[slug] for slug in slugs], QUANTS, choices._pace(rows, QUANTS, question), _of_models(table, places),
+        slugs, traits, QUANTS, choices._pace(rows, traits, QUANTS, question), _of_models(table, places),
         question.workload, question.mode,
     )  # fmt: skip
     if not len(judged.order):
