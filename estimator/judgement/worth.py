@@ -119,7 +119,8 @@ def worth_table(
         loss_low=loss_low,
         loss_high=loss_high,
         native=np.array(
-            [native_quants(quants, model.native_bits, lost) for model, lost in zip(models, nats[0], strict=True)]
+            [native_quants(quants, model.native_bits, lost) for model, lost in zip(models, nats[0], strict=True)],
+            dtype=np.bool_,
         ).reshape(len(models), len(quants)),
         ruined=nats[0] > RUINED_NATS,
         thinking=np.outer([model.thinking_length for model in models], [0.0, 1.0]),

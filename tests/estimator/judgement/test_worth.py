@@ -74,3 +74,10 @@ def test_thinking_is_worth_more_for_reasoning() -> None:
 
 def test_a_narrow_cache_costs() -> None:
     assert (table(cache=CacheType.Q4_0).value < table().value)[np.isfinite(table().value)].all()
+
+
+def test_no_models_add_nothing() -> None:
+    worth = table()
+    joined = worth.with_models(worth_table(WorkloadKind.CODING, [], QUANTS, BITS[:0]))
+    assert joined.native.dtype == joined.ruined.dtype == np.bool_
+    assert np.array_equal(joined.loss, worth.loss)
