@@ -1,7 +1,7 @@
 """Threads for searches: work of a tenth of a second to some seconds, such as purchases and advice.
 
-Threads share Python's lock, so many searches at once all end late, and slow down every other request. A few run, and the rest
-wait in their order. A search whose request has ended before its turn is dropped.
+Threads share Python's lock, so searches at once end no sooner than one after the other, and slow down every other request. One
+runs, and the rest wait in their order. A search whose request has ended before its turn is dropped.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Searches that run at once.
-AT_ONCE = 2
-_THREADS = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="search")
+_THREADS = ThreadPoolExecutor(1, thread_name_prefix="search")
 
 
 async def search(work: Callable[..., T], *arguments: object) -> T:

@@ -7,6 +7,7 @@ argument that makes it long. Surcharges stand for a database statement or an est
 from __future__ import annotations
 
 from api.graphql.execution.limits import FieldCost, When
+from estimator.quant_choice import CHARGES
 
 #: A statement of the database, in points: that of some hundred values.
 _READ = 150
@@ -27,6 +28,9 @@ _SERVING = FieldCost(once=1000)
 _RANKED = FieldCost(surcharge=1, once=800, page=True)
 _QUANTS = 30
 _WORKLOADS = 5
+#: A search over pairings that are not stored: half a second.
+_FOR_USERS = 5000
+_SERVING_MODES = frozenset(mode.name for mode, charge in CHARGES.items() if charge.users > 1)
 
 #: Fields of every prediction: a stored fit, or the estimate of a question.
 _OF_PREDICTIONS: dict[str, FieldCost] = {
@@ -78,8 +82,8 @@ FIELD_COSTS: dict[str, FieldCost] = {
         surcharge=20,
         once=800,
         page=True,
-        # Pairings are computed anew for several users.
-        when=(When("input.target.users", 2000),),
+        # Pairings are computed anew for several users, which some modes imply.
+        when=(When("input.target.users", _FOR_USERS), When("mode", _FOR_USERS, values=_SERVING_MODES)),
     ),
     "Query.smallestSetups": FieldCost(surcharge=20, once=2500, page=True),
     "Setup.estimate": _TEXT,

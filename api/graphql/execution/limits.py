@@ -22,6 +22,7 @@ from typing import Any
 from graphql import (
     BooleanValueNode,
     DocumentNode,
+    EnumValueNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -53,11 +54,15 @@ _ROWS = frozenset({"nodes", "edges"})
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries."""
+    """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries.
+
+    With ``values``, names of an enum, only these count.
+    """
 
     path: str
     per_entry: int
     most: int = 0
+    values: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +283,11 @@ class CostWalker:
 
     def _asked(self, field: FieldNode, when: When) -> int:
         """Work that an argument asks for."""
-        entries = _length_of(self._at(field, when.path))
+        value = self._at(field, when.path)
+        if when.values is not None:
+            name = value.value if isinstance(value, EnumValueNode) else value
+            return when.per_entry if name in when.values else 0
+        entries = _length_of(value)
         return when.most if entries is None else when.per_entry * entries
 
     def _introspection(self, field: FieldNode) -> int:

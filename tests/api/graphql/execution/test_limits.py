@@ -232,7 +232,18 @@ def test_more_work_that_an_argument_asks_for_costs_more() -> None:
     assert searched - listed == 400
     text = "query($i: RecommendationInput!) { recommendations(input: $i) { totalCount } }"
     few, many = (cost_of(text, i={"gpu": "a", "target": target}) for target in (None, {"users": 8}))
-    assert many == cost_of('{ recommendations(input: {gpu: "a", target: {users: 8}}) { totalCount } }') == few + 2000
+    assert many == cost_of('{ recommendations(input: {gpu: "a", target: {users: 8}}) { totalCount } }') == few + 5000
+
+
+@pytest.mark.parametrize(
+    ("mode", "more"), [("BALANCED", 0), ("INTERACTIVE", 0), ("LIGHT_API", 5000), ("SCALE_OUT", 5000)]
+)
+def test_a_mode_that_serves_several_users_costs_as_they_do(mode: str, more: int) -> None:
+    alone = cost_of('{ recommendations(input: {gpu: "a"}) { totalCount } }')
+    assert cost_of(f'{{ recommendations(input: {{gpu: "a"}}, mode: {mode}) {{ totalCount }} }}') == alone + more
+    text = 'query($m: OperatingMode) { recommendations(input: {gpu: "a"}, mode: $m) { totalCount } }'
+    assert cost_of(text, m=mode) == alone + more
+    assert cost_of(text) == alone
 
 
 def test_costs_that_a_document_keeps_are_those_of_a_new_document() -> None:
