@@ -67,8 +67,14 @@ SEARCHES = (
     '{ recommendations(input: {gpu: "rtx-3080"}, mode: LIGHT_API) { totalCount } }',
     '{ recommendations(input: {gpu: "rtx-3060"}, mode: SCALE_OUT) { totalCount } }',
     '{ recommendations(input: {gpu: "h100-sxm5-80-gb", aim: EFFICIENT, target: {users: 6}}) { totalCount } }',
-    "{ workloads { fits { totalCount } } }",
-    "{ hosts { fits { totalCount } } }",
+    *(
+        f"{{ {owner} {{ fits(filter: {{score: {{min: 51}}}}) {{ totalCount }} }} }}"
+        for owner in ("workloads", "hosts", "engines", "quants")
+    ),
+    "{ fits(filter: {safeContextTokens: {min: 5000}, or: [{engine: {in: [VLLM]}}, {recommended: true}]}) { totalCount } }",
+    "{ fits(filter: {ttftMs: {max: 803}}, orderBy: [{field: SCORE, direction: ASC}]) { nodes { score } } }",
+    "{ fits(orderBy: [{field: TTFT, direction: ASC}]) { nodes { score } } }",
+    "{ hosts { fits(filter: {score: {min: 50}}, orderBy: [{field: TTFT}]) { nodes { score } } } }",
 )
 
 

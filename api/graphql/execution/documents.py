@@ -30,7 +30,8 @@ from api.graphql.core.errors import graphql_error
 from api.graphql.core.strawberry_internals import validate_document
 from api.graphql.execution.compiled import CompiledDocument
 from api.graphql.execution.core_internals import LeanParser
-from api.graphql.execution.limits import CostWalker, FieldCost, check_shape
+from api.graphql.execution.limits import CostWalker, FieldCost
+from api.graphql.execution.limits_shape import check_shape
 from api.graphql.execution.value_rules import RULES
 from api.settings import QueryLimits
 

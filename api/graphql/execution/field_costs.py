@@ -6,7 +6,11 @@ argument that makes it long. Surcharges stand for a database statement or an est
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from api.graphql.execution.limits import FieldCost, When
+from db.fits.query import FitField
 from estimator.quant_choice import CHARGES
 
 #: A statement of the database, in points: that of some hundred values.
@@ -16,6 +20,27 @@ _LISTED = FieldCost(surcharge=1, page=True)
 #: The same by likeness to a word, which is compared with every name.
 _SEARCHED = FieldCost(surcharge=1, page=True, when=(When("filter.search", 400),))
 _PAGE = FieldCost(surcharge=1, once=_READ, page=True)
+#: Walks through all pairings, up to a second: where no few models or accelerators are named, orders without an index,
+#: and counts of what passes a filter.
+_SCAN = 10_000
+_NARROWED = ("filter.model.in", "filter.gpu.in")
+_INDEXED = ("SCORE", "DECODE")
+#: Fields and directions of orders that meet what passes a filter late: without an index, or from its other end.
+_LATE_ORDERS = frozenset(
+    (field.name, direction)
+    for field in FitField
+    for direction in ("ASC", "DESC", None)
+    if field.name not in _INDEXED or direction == "ASC"
+)
+
+
+def _scanned(owners: int) -> FieldCost:
+    """A page of fits of all pairings, or of one of a kind of ``owners``, the lists of all of which are one walk."""
+    scan = partial(When, per_entry=_SCAN // owners, unless=_NARROWED)
+    ordered = scan("orderBy.field", beside="orderBy.direction", values=_LATE_ORDERS)
+    return replace(_PAGE, when=(ordered,), total=(scan("filter"),))
+
+
 #: Fits that lie all over the table, met in the order of an index that is not their own.
 _SPREAD = FieldCost(surcharge=20, once=_READ, page=True)
 _TEXT = FieldCost(once=20)
@@ -26,11 +51,10 @@ _ADVICE = FieldCost(once=8000, items=6)
 _SERVING = FieldCost(once=1000)
 #: A list that is made of all fits of an accelerator, whatever its page.
 _RANKED = FieldCost(surcharge=1, once=800, page=True)
-_QUANTS = 30
-_WORKLOADS = 5
-#: A search over pairings that are not stored: half a second.
-_FOR_USERS = 5000
-_SERVING_MODES = frozenset(mode.name for mode, charge in CHARGES.items() if charge.users > 1)
+_QUANTS, _WORKLOADS, _HOSTS, _ENGINES = 30, 5, 6, 4
+#: A search over pairings that are not stored: up to a second.
+_FOR_USERS = 10_000
+_SERVING_MODES = frozenset((mode.name,) for mode, charge in CHARGES.items() if charge.users > 1)
 
 #: Fields of every prediction: a stored fit, or the estimate of a question.
 _OF_PREDICTIONS: dict[str, FieldCost] = {
@@ -49,7 +73,7 @@ FIELD_COSTS: dict[str, FieldCost] = {
     **{f"{kind}.{name}": cost for kind in ("Prediction", "Fit", "Estimate") for name, cost in _OF_PREDICTIONS.items()},
     "Query.models": _SEARCHED,
     "Query.gpus": _SEARCHED,
-    "Query.fits": _PAGE,
+    "Query.fits": _scanned(1),
     "Query.runs": FieldCost(surcharge=1, once=400, page=True),
     "Query.fitDifferences": FieldCost(surcharge=1, once=3 * _READ, page=True),
     "Query.measurements": FieldCost(surcharge=1, once=250, page=True),
@@ -61,8 +85,8 @@ FIELD_COSTS: dict[str, FieldCost] = {
     # The same objects every time, whose answers are remembered.
     "Query.benchmarks": FieldCost(items=3),
     "Query.workloads": FieldCost(items=_WORKLOADS),
-    "Query.engines": FieldCost(items=4),
-    "Query.hosts": FieldCost(items=6),
+    "Query.engines": FieldCost(items=_ENGINES),
+    "Query.hosts": FieldCost(items=_HOSTS),
     "Query.computers": _LISTED,
     # Each model in every computer; the contenders for the best one are some forty.
     "Query.purchases": FieldCost(once=6000, page=True, when=(When("input.models", 450, most=16_000),)),
@@ -102,10 +126,10 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Model.fits": _PAGE,
     "Model.quants": FieldCost(once=_READ, items=_QUANTS),
     "Gpu.fits": _PAGE,
-    "Workload.fits": _PAGE,
-    "Host.fits": _PAGE,
+    "Workload.fits": _scanned(_WORKLOADS),
+    "Host.fits": _scanned(_HOSTS),
     "Quant.fits": _SPREAD,
-    "Engine.fits": _SPREAD,
+    "Engine.fits": replace(_SPREAD, total=_scanned(_ENGINES).total),
     "FitConnection.totalCount": FieldCost(surcharge=200),
     "FitDifferenceConnection.totalCount": FieldCost(surcharge=200),
     "Query.catalog": FieldCost(surcharge=10),

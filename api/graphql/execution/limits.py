@@ -1,9 +1,8 @@
-"""Limits of a document, measured in one pass over it.
+"""The cost of a document, measured in one pass over it.
 
-Every measure is linear in the document: a fragment is measured once, however often it is spread, so nested fragments
-that would expand to billions of fields cost no more time than their text. Shape limits (tokens, fields, depth,
-aliases, directives, repeated fields) are checked before validation, whose overlap rule is quadratic; the cost, which
-needs types and page sizes, after it.
+The measure is linear in the document: a fragment is measured once, however often it is spread, so nested fragments
+that would expand to billions of fields cost no more time than their text. The cost needs types and page sizes, so it is
+computed after validation.
 
 The cost of an operation is the number of values that its answer may hold: each field counts once, times the page size
 or list length of every list above it, plus a surcharge where the database or the estimator works. The fields of a
@@ -13,11 +12,10 @@ connection beside its rows (`totalCount`, `pageInfo`) count once a connection. A
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     BooleanValueNode,
@@ -44,9 +42,9 @@ from graphql import (
     get_named_type,
 )
 
-from api.errors import LimitExceededError
 from api.graphql.execution.limits_introspection import VALUES_PER_POINT, introspection_lengths
 from api.settings import QueryLimits
+from db.fits.query import NARROW_IDS
 
 #: Fields of a connection that hold its rows.
 _ROWS = frozenset({"nodes", "edges"})
@@ -56,13 +54,17 @@ _ROWS = frozenset({"nodes", "edges"})
 class When:
     """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries.
 
-    With ``values``, names of an enum, only these count.
+    A path leads through the first entry of a list. With ``values`` only these names of an enum count, each together with the
+    name at the path ``beside`` where there is one. It is no work where one of the lists ``unless`` names few models or
+    accelerators.
     """
 
     path: str
     per_entry: int
     most: int = 0
-    values: frozenset[str] | None = None
+    values: frozenset[tuple[str | None, ...]] | None = None
+    beside: str = ""
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class FieldCost:
     subtree is answered for.
 
     ``lists`` are the paths of arguments whose lengths multiply to the items; an absent one counts once. ``items`` stands for
-    them where their first is not known. ``when`` adds to the work where an argument asks for more of it.
+    them where their first is not known. ``when`` adds to the work where an argument asks for more of it, ``total`` where the
+    connection is asked for its `totalCount`.
     """
 
     surcharge: int = 0
@@ -80,99 +83,17 @@ class FieldCost:
     page: bool = False
     lists: tuple[str, ...] = ()
     when: tuple[When, ...] = ()
+    total: tuple[When, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Depth and counts of a selection, fragments expanded."""
+class _Connection(NamedTuple):
+    """A connection around a selection: its rows, and the work of its total."""
 
-    depth: int = 0
-    fields: int = 0
-    aliases: int = 0
+    rows: int = 1
+    total: int = 0
 
 
-def check_shape(document: DocumentNode, limits: QueryLimits) -> None:
-    """Raise :class:`LimitExceededError` for the first measure of shape over its maximum. Safe on cyclic fragments."""
-    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    _refuse("fragments", len(fragments), limits.fragments)
-    walker = _ShapeWalker(fragments, limits)
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
-            shape = walker.measure(definition.selection_set)
-            _refuse("depth", shape.depth, limits.depth)
-            _refuse("aliases", shape.aliases, limits.aliases)
-            _refuse("fields", shape.fields, limits.fields)
-            walker.count_directives(definition)
-    _refuse("directives", walker.directives, limits.directives)
-
-
-class _ShapeWalker:
-    """Measures selection sets; keeps each fragment's measure."""
-
-    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode], limits: QueryLimits) -> None:
-        self._fragments = fragments
-        self._limits = limits
-        self._known: dict[str, Shape] = {}
-        self.directives = 0
-
-    def measure(self, selection_set: SelectionSetNode) -> Shape:
-        self._refuse_repeated(selection_set)
-        depth = fields = aliases = 0
-        for selection in selection_set.selections:
-            if isinstance(selection, FieldNode):
-                shape = self._field(selection)
-            elif isinstance(selection, InlineFragmentNode):
-                shape = self.measure(selection.selection_set)
-            elif isinstance(selection, FragmentSpreadNode):
-                shape = self._fragment(selection.name.value)
-            else:
-                continue
-            depth = max(depth, shape.depth)
-            fields += shape.fields
-            aliases += shape.aliases
-        return Shape(depth, fields, aliases)
-
-    def count_directives(self, definition: OperationDefinitionNode | FragmentDefinitionNode) -> None:
-        pending: list[Any] = [definition]
-        while pending:
-            node = pending.pop()
-            self.directives += len(node.directives or ())
-            self.directives += sum(
-                len(variable.directives or ()) for variable in getattr(node, "variable_definitions", None) or ()
-            )
-            inner = getattr(node, "selection_set", None)
-            if inner is not None:
-                pending.extend(inner.selections)
-
-    def _field(self, field: FieldNode) -> Shape:
-        aliased = 1 if field.alias is not None else 0
-        if field.selection_set is None:
-            return Shape(1, 1, aliased)
-        inner = self.measure(field.selection_set)
-        if field.name.value.startswith("__"):
-            # Introspection is deep by nature, and graphql-core bounds how deep.
-            return Shape(1, inner.fields + 1, inner.aliases + aliased)
-        return Shape(inner.depth + 1, inner.fields + 1, inner.aliases + aliased)
-
-    def _fragment(self, name: str) -> Shape:
-        known = self._known.get(name)
-        if known is None:
-            self._known[name] = Shape()  # a cycle measures as nothing here; validation refuses it afterwards
-            definition = self._fragments.get(name)
-            known = self.measure(definition.selection_set) if definition is not None else Shape()
-            self._known[name] = known
-        return known
-
-    def _refuse_repeated(self, selection_set: SelectionSetNode) -> None:
-        if len(selection_set.selections) <= self._limits.repeated_fields:
-            return
-        names = Counter(
-            selection.alias.value if selection.alias else selection.name.value
-            for selection in selection_set.selections
-            if isinstance(selection, FieldNode)
-        )
-        if names:
-            _refuse("repeated fields", max(names.values()), self._limits.repeated_fields)
+_NONE = _Connection()
 
 
 class CostWalker:
@@ -196,8 +117,8 @@ class CostWalker:
         self._field_costs = field_costs
         self._limits = limits
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-        #: Costs of fragments and how many variables these took, by name and by the rows of the connection around them.
-        self._known: dict[tuple[str, int], tuple[int, int]] = {}
+        #: Costs of fragments and how many variables these took, by name and by the connection around them.
+        self._known: dict[tuple[str, _Connection], tuple[int, int]] = {}
         self._lengths: Mapping[str, float] = {}
 
     def operation(self, operation: OperationDefinitionNode) -> int:
@@ -214,31 +135,35 @@ class CostWalker:
         self._defaults = defaults
         return max(1, self._selections(operation.selection_set, root))
 
-    def _selections(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None, rows: int = 1) -> int:
-        """Cost of a selection; ``rows`` are those of the connection that ``parent`` is."""
-        if rows != 1:
-            return self._sum(selection_set, parent, rows)
+    def _selections(
+        self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None, around: _Connection = _NONE
+    ) -> int:
+        """Cost of a selection of ``parent``, which is the connection ``around`` where it is one."""
+        if around != _NONE:
+            return self._sum(selection_set, parent, around)
         cost = self._settled.get(id(selection_set))
         if cost is None:
             before = self._reads
-            cost = self._sum(selection_set, parent, rows)
+            cost = self._sum(selection_set, parent, around)
             if self._reads == before:
                 self._settled[id(selection_set)] = cost
         return cost
 
-    def _sum(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None, rows: int) -> int:
+    def _sum(self, selection_set: SelectionSetNode, parent: GraphQLNamedType | None, around: _Connection) -> int:
         total = 0
         for selection in selection_set.selections:
             if self._is_left_out(selection):
                 continue
             if isinstance(selection, FieldNode):
-                total += self._field(selection, parent, rows if selection.name.value in _ROWS else 1)
+                name = selection.name.value
+                total += self._field(selection, parent, around.rows if name in _ROWS else 1)
+                total += around.total if name == "totalCount" else 0
             elif isinstance(selection, InlineFragmentNode):
                 condition = selection.type_condition
                 inner = self._schema.get_type(condition.name.value) if condition else parent
-                total += self._selections(selection.selection_set, inner, rows)
+                total += self._selections(selection.selection_set, inner, around)
             elif isinstance(selection, FragmentSpreadNode):
-                total += self._fragment(selection.name.value, rows)
+                total += self._fragment(selection.name.value, around)
         return total
 
     def _is_left_out(self, selection: SelectionNode) -> bool:
@@ -251,14 +176,14 @@ class CostWalker:
                     return True
         return False
 
-    def _fragment(self, name: str, rows: int) -> int:
-        known = self._known.get((name, rows))
+    def _fragment(self, name: str, around: _Connection) -> int:
+        known = self._known.get((name, around))
         if known is None:
             definition = self._fragments[name]
             parent = self._schema.get_type(definition.type_condition.name.value)
             before = self._reads
-            cost = self._selections(definition.selection_set, parent, rows)
-            known = self._known[name, rows] = cost, self._reads - before
+            cost = self._selections(definition.selection_set, parent, around)
+            known = self._known[name, around] = cost, self._reads - before
         else:
             self._reads += known[1]
         return known[0]
@@ -276,18 +201,22 @@ class CostWalker:
         is_connection = isinstance(kind, GraphQLObjectType) and not _ROWS.isdisjoint(kind.fields)
         inner = 0
         if field.selection_set is not None:
-            inner = self._selections(field.selection_set, kind, items if is_connection else 1)
+            total = sum(self._asked(field, when) for when in field_cost.total)
+            around = _Connection(items, total) if is_connection else _NONE
+            inner = self._selections(field.selection_set, kind, around)
         inner = inner if is_connection else inner * items
         once = field_cost.once + sum(self._asked(field, when) for when in field_cost.when)
         return (1 + once + field_cost.surcharge * items + inner) * rows
 
     def _asked(self, field: FieldNode, when: When) -> int:
         """Work that an argument asks for."""
-        value = self._at(field, when.path)
+        if any(0 < (_length_of(self._at(field, path)) or 0) <= NARROW_IDS for path in when.unless):
+            return 0
         if when.values is not None:
-            name = value.value if isinstance(value, EnumValueNode) else value
-            return when.per_entry if name in when.values else 0
-        entries = _length_of(value)
+            values = (self._at(field, path) for path in (when.path, when.beside) if path)
+            names = tuple(value.value if isinstance(value, EnumValueNode) else value for value in values)
+            return when.per_entry if names in when.values else 0
+        entries = _length_of(self._at(field, when.path))
         return when.most if entries is None else when.per_entry * entries
 
     def _introspection(self, field: FieldNode) -> int:
@@ -339,6 +268,8 @@ class CostWalker:
         arguments = {argument.name.value: argument.value for argument in field.arguments or ()}
         value = self._resolved(arguments.get(first))
         for name in others:
+            entries = value.values if isinstance(value, ListValueNode) else value
+            value = self._resolved(entries[0]) if isinstance(entries, list | tuple) and entries else entries
             if isinstance(value, ObjectValueNode):
                 value = next((field.value for field in value.fields if field.name.value == name), None)
             else:
@@ -373,9 +304,3 @@ def _length_of(value: Any) -> int | None:
         return len(value)
     # One value stands for a list of one.
     return None if value is None or isinstance(value, NullValueNode) else 1
-
-
-def _refuse(limit: str, value: int, maximum: int) -> None:
-    if value > maximum:
-        # A count of doubled fragments may have hundreds of digits; clients need to know only that it is too large.
-        raise LimitExceededError(limit, min(value, 2**53 - 1), maximum)

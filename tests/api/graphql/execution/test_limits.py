@@ -10,7 +10,8 @@ from graphql import get_named_type, parse
 from api.errors import ApiError, LimitExceededError
 from api.graphql.execution.documents import Documents
 from api.graphql.execution.field_costs import FIELD_COSTS, VOLATILE_TYPES
-from api.graphql.execution.limits import FieldCost, check_shape
+from api.graphql.execution.limits import FieldCost
+from api.graphql.execution.limits_shape import check_shape
 from api.graphql.schema import schema
 from api.settings import QueryLimits
 
@@ -232,11 +233,11 @@ def test_more_work_that_an_argument_asks_for_costs_more() -> None:
     assert searched - listed == 400
     text = "query($i: RecommendationInput!) { recommendations(input: $i) { totalCount } }"
     few, many = (cost_of(text, i={"gpu": "a", "target": target}) for target in (None, {"users": 8}))
-    assert many == cost_of('{ recommendations(input: {gpu: "a", target: {users: 8}}) { totalCount } }') == few + 5000
+    assert many == cost_of('{ recommendations(input: {gpu: "a", target: {users: 8}}) { totalCount } }') == few + 10_000
 
 
 @pytest.mark.parametrize(
-    ("mode", "more"), [("BALANCED", 0), ("INTERACTIVE", 0), ("LIGHT_API", 5000), ("SCALE_OUT", 5000)]
+    ("mode", "more"), [("BALANCED", 0), ("INTERACTIVE", 0), ("LIGHT_API", 10_000), ("SCALE_OUT", 10_000)]
 )
 def test_a_mode_that_serves_several_users_costs_as_they_do(mode: str, more: int) -> None:
     alone = cost_of('{ recommendations(input: {gpu: "a"}) { totalCount } }')
@@ -244,6 +245,56 @@ def test_a_mode_that_serves_several_users_costs_as_they_do(mode: str, more: int)
     text = 'query($m: OperatingMode) { recommendations(input: {gpu: "a"}, mode: $m) { totalCount } }'
     assert cost_of(text, m=mode) == alone + more
     assert cost_of(text) == alone
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [
+        ("orderBy: [{field: SCORE}]", 0),
+        ("orderBy: [{field: DECODE}, {field: TTFT}]", 0),
+        ("orderBy: []", 0),
+        ("orderBy: [{field: TTFT}]", 10_000),
+        ("orderBy: {field: TTFT}", 10_000),
+        ("orderBy: [{field: TTFT, direction: ASC}]", 10_000),
+        ("orderBy: [{field: SCORE, direction: ASC}]", 10_000),
+        ("orderBy: [{field: SCORE, direction: DESC}]", 0),
+        ('orderBy: [{field: TTFT}], filter: {gpu: {in: ["a"]}}', 0),
+        ('orderBy: [{field: TTFT}], filter: {model: {in: "a"}}', 0),
+        ('orderBy: [{field: TTFT}], filter: {model: {notIn: ["a"]}}', 10_000),
+        ("orderBy: [{field: TTFT}], filter: {gpu: {in: []}}", 10_000),
+    ],
+)
+def test_an_order_without_an_index_costs_a_walk_through_all_pairings(arguments: str, more: int) -> None:
+    page = cost_of("{ fits { nodes { score } } }")
+    assert cost_of(f"{{ fits({arguments}) {{ nodes {{ score }} }} }}") == page + more
+    many = ", ".join(f'"{number}"' for number in range(25))
+    wide = f"{{ fits(orderBy: [{{field: TTFT}}], filter: {{gpu: {{in: [{many}]}}}}) {{ nodes {{ score }} }} }}"
+    assert cost_of(wide) == page + 10_000
+
+
+def test_orders_and_filters_of_variables_cost_as_written_ones() -> None:
+    text = "query($f: FitFilter, $o: [FitOrder!]) { fits(filter: $f, orderBy: $o) { totalCount } }"
+    plain = cost_of(text)
+    assert cost_of(text, o=[{"field": "TTFT", "direction": "ASC"}]) == plain + 10_000
+    assert cost_of(text, f={"score": {"min": 50}}) == plain + 10_000
+    assert cost_of(text, f={"score": {"min": 50}, "gpu": {"in": ["a"]}}) == plain
+
+
+def test_a_count_of_what_passes_a_filter_costs_where_it_is_asked_for() -> None:
+    def cost(selection: str, owner: str = "fits") -> int:
+        return cost_of(f"{{ {owner}(filter: {{score: {{min: 50}}}}) {{ {selection} }} }}")
+
+    rows = cost("nodes { score }")
+    assert cost("nodes { score } totalCount") - rows == 10_000 + 201
+    shared = "{ a: fits(filter: {recommended: true}) { ...Total } b: fits { ...Total } } "
+    assert (
+        cost_of(shared + "fragment Total on FitConnection { totalCount }")
+        == 2 * cost_of("{ fits { totalCount } }") + 10_000
+    )
+    of_model = '{ model(slug: "a") { fits(filter: {score: {min: 50}}) { totalCount } } }'
+    assert cost_of(of_model) < 1000
+    every = cost_of("{ workloads { fits(filter: {score: {min: 50}}) { totalCount } } }")
+    assert every - cost_of("{ workloads { fits { totalCount } } }") == 10_000
 
 
 def test_costs_that_a_document_keeps_are_those_of_a_new_document() -> None:
