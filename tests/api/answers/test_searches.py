@@ -30,7 +30,8 @@ async def test_one_runs_and_the_others_after_it_in_their_order() -> None:
 
 
 async def test_a_search_whose_request_has_ended_does_not_begin() -> None:
-    gate, begun = threading.Event(), []
+    gate = threading.Event()
+    begun: list[str] = []
     busy = asyncio.ensure_future(search(gate.wait, 30))
     await asyncio.sleep(0)
     abandoned = asyncio.ensure_future(search(begun.append, "abandoned"))
