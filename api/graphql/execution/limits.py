@@ -213,8 +213,7 @@ class CostWalker:
         if any(0 < (_length_of(self._at(field, path)) or 0) <= NARROW_IDS for path in when.unless):
             return 0
         if when.values is not None:
-            values = (self._at(field, path) for path in (when.path, when.beside) if path)
-            names = tuple(value.value if isinstance(value, EnumValueNode) else value for value in values)
+            names = tuple(_name_of(self._at(field, path)) for path in (when.path, when.beside) if path)
             return when.per_entry if names in when.values else 0
         entries = _length_of(self._at(field, when.path))
         return when.most if entries is None else when.per_entry * entries
@@ -294,6 +293,12 @@ class CostWalker:
 
 
 _PLAIN = FieldCost()
+
+
+def _name_of(value: Any) -> str | None:
+    """Name of a value of an enum; None for none, and for a variable of another type, which is refused later."""
+    name = value.value if isinstance(value, EnumValueNode) else value
+    return name if isinstance(name, str) else None
 
 
 def _length_of(value: Any) -> int | None:

@@ -280,6 +280,16 @@ def test_orders_and_filters_of_variables_cost_as_written_ones() -> None:
     assert cost_of(text, f={"score": {"min": 50}, "gpu": {"in": ["a"]}}) == plain
 
 
+@pytest.mark.parametrize("wrong", [{"a": 1}, ["ASC"], 1, True, [[]], None])
+def test_a_variable_of_another_type_has_a_cost(wrong: object) -> None:
+    order = "query($d: OrderDirection!) { fits(orderBy: [{field: SCORE, direction: $d}]) { nodes { score } } }"
+    assert cost_of(order, d=wrong) == cost_of("{ fits { nodes { score } } }")
+    mode = 'query($m: OperatingMode) { recommendations(input: {gpu: "a"}, mode: $m) { totalCount } }'
+    assert cost_of(mode, m=wrong) == cost_of('{ recommendations(input: {gpu: "a"}) { totalCount } }')
+    orders = "query($o: [FitOrder!]) { fits(orderBy: $o) { nodes { score } } }"
+    assert cost_of(orders, o=wrong) == cost_of(orders, o=[{"field": wrong}]) == cost_of("{ fits { nodes { score } } }")
+
+
 def test_a_count_of_what_passes_a_filter_costs_where_it_is_asked_for() -> None:
     def cost(selection: str, owner: str = "fits") -> int:
         return cost_of(f"{{ {owner}(filter: {{score: {{min: 50}}}}) {{ {selection} }} }}")
