@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 SIXTEEN_BITS = 16.0
@@ -19,7 +20,17 @@ _LAYER = "layers.11."
 _PREFIXES = ("model.layers.11.", "model.language_model.layers.11.", "language_model.model.layers.11.")
 #: Entries of a list that are looked at; the largest published lists have some ten thousand.
 _MAX_ENTRIES = 200_000
-_IGNORED = ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules", "exclude", "llm_int8_skip_modules")
+#: Rules by name that are looked at: a rule for each module of a large model would be some ten thousand.
+_MAX_RULES = 20_000
+_IGNORED = (
+    "ignore",
+    "modules_to_not_convert",
+    "ignored_layers",
+    "exclude_modules",
+    "exclude",
+    "llm_int8_skip_modules",
+    "skip_modules",
+)
 #: Bits of a weight with its scales by the algorithm that ModelOpt names.
 _ALGORITHMS = {
     "FP8": 8.0, "FP8_PB_WO": 8.0, "FP8_PER_CHANNEL_PER_TOKEN": 8.0, "INT8_SQ": 8.0, "MXFP8": 8.25, "NVFP4": 4.5,
@@ -43,6 +54,7 @@ def kept_parts(stated: Mapping[str, Any]) -> frozenset[str]:
         value = stated.get(key)
         if isinstance(value, list):
             listed += [entry for entry in value[:_MAX_ENTRIES] if isinstance(entry, str) and len(entry) < 400]
+    listed += [f"re:{entry[2:]}.*" for entry in _rules(stated, "dynamic") if entry.startswith("-:")]
     kept = frozenset(part for part, modules in _MODULES.items() if _is_listed(modules, listed))
     # Something is quantized: where even experts seem left alone, they lie outside of the dense part (Gemma 4).
     return kept - {"experts"} if kept == _MODULES.keys() else kept
@@ -82,6 +94,50 @@ def widths_of_groups(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:
             if part not in widths and _is_listed(modules, targets):
                 widths[part] = bits
     return {part: widths.get(part, rest) for part in _MODULES}
+
+
+def widths_of_overrides(stated: Mapping[str, Any]) -> dict[str, float]:
+    """Bits by part of modules that a file sets apart by name: ``dynamic`` of GPTQ, ``extra_config`` of AutoRound and
+    ``layer_quant_config`` of Quark. The first rule that names a part counts."""
+    rules = [(f"re:{name.removeprefix('+:')}.*", module) for name, module in _rules(stated, "dynamic").items()]
+    rules += [
+        (f"re:{name}" if set(name) & set("*\\^$") else name, module)
+        for name, module in _rules(stated, "extra_config").items()
+    ]
+    rules += [(name, _quark_weights(module)) for name, module in _rules(stated, "layer_quant_config").items()]
+    base = stated.get("group_size")
+    widths: dict[str, float] = {}
+    for pattern, module in rules:
+        bits = module.get("bits")
+        if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= 16:
+            continue
+        group = module.get("group_size", base)
+        width = bits + 16.0 / group if bits < SIXTEEN_BITS and isinstance(group, int) and group > 0 else float(bits)
+        for part, modules in _MODULES.items():
+            if part not in widths and _is_listed(modules, [pattern]):
+                widths[part] = width
+    return widths
+
+
+def _rules(stated: Mapping[str, Any], key: str) -> dict[str, Mapping[str, Any]]:
+    listed = stated.get(key)
+    named = list(listed.items())[:_MAX_RULES] if isinstance(listed, Mapping) else []
+    return {
+        name: rule for name, rule in named if isinstance(name, str) and len(name) < 400 and isinstance(rule, Mapping)
+    }
+
+
+def _quark_weights(module: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of a rule of Quark as bits and group; a group of 32 has a scale of 8 bits."""
+    weights = module.get("weight")
+    weights = weights[-1] if isinstance(weights, list) and weights else weights
+    named = (
+        re.match(r"(?:u?int|fp|mx_fp)(\d{1,2})", str(weights.get("dtype"))) if isinstance(weights, Mapping) else None
+    )
+    if named is None or not isinstance(weights, Mapping):
+        return {}
+    group = weights.get("group_size")
+    return {"bits": int(named[1]), "group_size": 2 * group if "fp" in named[0] and isinstance(group, int) else group}
 
 
 def width_of_weights(weights: Mapping[str, Any]) -> float:
@@ -124,10 +180,21 @@ def _width_of_mlx(module: Any) -> float | None:
 
 
 def _is_listed(modules: Iterable[str], listed: Iterable[str]) -> bool:
+    """Whether an entry names one of ``modules``: as a whole, by a run of its names, or by wildcards."""
     exact = set(listed)
     patterns = [_pattern(entry) for entry in exact if "*" in entry or entry.startswith("re:")][:2_000]
     names = [prefix + module for prefix in _PREFIXES for module in modules]
-    return any(name in exact or any(pattern.fullmatch(name) for pattern in patterns) for name in names)
+    return any(
+        not exact.isdisjoint(_runs(name)) or any(pattern.fullmatch(name) for pattern in patterns) for name in names
+    )
+
+
+@cache
+def _runs(name: str) -> frozenset[str]:
+    pieces = name.split(".")
+    return frozenset(
+        ".".join(pieces[start:end]) for start in range(len(pieces)) for end in range(start + 1, len(pieces) + 1)
+    )
 
 
 def _pattern(entry: str) -> re.Pattern[str]:

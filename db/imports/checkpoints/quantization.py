@@ -13,6 +13,7 @@ from db.imports.checkpoints.module_widths import (
     widths_of_groups,
     widths_of_mlx,
     widths_of_modules,
+    widths_of_overrides,
 )
 
 #: Keys under which a configuration of several parts keeps that of its language model.
@@ -30,10 +31,17 @@ _EXL_BITS = {
 
 #: Methods that name a kernel or a tool for weights in the format of another.
 _SAME_METHOD = {
-    "awq-marlin": "awq", "finegrained-fp8": "fp8", "gptq-marlin": "gptq", "inc": "gptq", "marlin": "gptq",
-    "modelopt-fp4": "nvfp4", "modelopt-fp8": "fp8", "moe-wna16": "gptq", "petit-nvfp4": "nvfp4", "ptpc-fp8": "fp8",
-    "qqq": "gptq", "rtn": "gptq", "w8a8-fp8": "fp8",
+    "awq-marlin": "awq", "cpu-awq": "awq", "finegrained-fp8": "fp8", "gptq-marlin": "gptq", "inc": "gptq", "marlin": "gptq",
+    "metal": "", "mlx": "", "modelopt-fp4": "nvfp4", "modelopt-fp8": "fp8", "moe-wna16": "gptq", "petit-nvfp4": "nvfp4",
+    "ptpc-fp8": "fp8", "qqq": "gptq", "rtn": "gptq", "w8a8-fp8": "fp8",
 }  # fmt: skip
+
+
+#: Keys that only one method writes, where the method itself is not named.
+_OWN_KEYS = {
+    "gptq": frozenset({"checkpoint_format", "desc_act"}),
+    "awq": frozenset({"q_group_size", "w_bit", "zero_point"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +74,11 @@ def checkpoint_format(config: Mapping[str, Any], values: Mapping[str, Any]) -> C
     of_experts = next((part["expert_dtype"] for part in (stated, config, values) if part.get("expert_dtype")), None)
     if checkpoint.label == "FP8" and "fp4" in str(of_experts).lower():
         return replace(checkpoint, label="FP8 + FP4 experts", quant="fp8-fp4-experts")
-    kept = [(part, SIXTEEN_BITS) for part in sorted(kept_parts(stated))]
-    return replace(checkpoint, widths=(*checkpoint.widths, *kept))
+    if checkpoint.quant is None:
+        return checkpoint
+    kept = dict.fromkeys(kept_parts(stated), SIXTEEN_BITS)
+    own = {**dict(checkpoint.widths), **widths_of_overrides(stated), **kept}
+    return replace(checkpoint, widths=tuple(sorted(own.items())))
 
 
 def _stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -76,21 +87,24 @@ def _stated(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
         for key in ("quantization_config", "compression_config", "quantization"):
             stated = section.get(key) if isinstance(section, Mapping) else None
             if isinstance(stated, Mapping) and stated:
-                return stated
+                nested = stated.get("quantization")
+                return {**nested, **stated} if isinstance(nested, Mapping) else stated
     return None
 
 
 def _of_method(stated: Mapping[str, Any]) -> CheckpointFormat:
     method = str(stated.get("quant_method") or "").lower().replace("_", "-")[:32]
     method = _SAME_METHOD.get(method, method)
-    if isinstance(stated.get("quantization"), Mapping):
-        stated = {**stated["quantization"], **stated}
+    if not method:
+        method = next((name for name, keys in _OWN_KEYS.items() if keys & stated.keys()), "")
     algorithm = str(stated.get("quant_algo") or stated.get("format") or "").lower()[:32]
     bits = _number(stated, "bits", "w_bit")
     group = _number(stated, "group_size", "q_group_size")
     layers = stated.get("quantized_layers")
     if isinstance(layers, Mapping) and layers:
         return _mixed(method or algorithm, widths_of_modules(layers))
+    if method in ("awq", "gptq") and bits is None and ({"bits", "w_bit"} & stated.keys()):
+        return CheckpointFormat(method.upper(), None)
     if "nvfp4" in algorithm or method == "nvfp4":
         return CheckpointFormat("NVFP4", "nvfp4")
     if method in ("mxfp4", "gpt-oss-mxfp4"):
@@ -99,12 +113,16 @@ def _of_method(stated: Mapping[str, Any]) -> CheckpointFormat:
         return MXFP4
     if "mxfp8" in (method, algorithm):
         return CheckpointFormat("MXFP8", "fp8", bits=8.0, group_size=32, scale_bits=8.0)
-    if method in ("fp8", "fbgemm-fp8") or algorithm in ("fp8", "float-quantized", "fp8_pb_wo"):
+    if method in ("fp8", "fbgemm-fp8") or algorithm == "float-quantized" or algorithm.startswith("fp8"):
         return CheckpointFormat("FP8", "fp8")
     if method in _EXL_BITS:
         return _exllama(stated, method)
     if method == "bitsandbytes" or (not method and (stated.get("load_in_8bit") or stated.get("load_in_4bit")) is True):
         return _bitsandbytes(stated)
+    if algorithm in ("int8_sq", "w8a8_sq_per_channel"):
+        return CheckpointFormat(f"W8A8 ({method})", "int8-w8a8")
+    if algorithm in ("w4a16", "w4a16_awq", "w4a8_awq"):
+        return _integers(method, 4, group or 128, zero=False)
     if method == "awq":
         return _integers("awq", bits or 4, group or 128, zero=stated.get("zero_point") is not False)
     if str(stated.get("data_type")).startswith(("mx_fp", "nv_fp")):
@@ -236,7 +254,8 @@ def _of_tools(stated: Mapping[str, Any], method: str) -> CheckpointFormat | None
         return _of_torchao(stated)
     if method == "quark":
         kind = _within(stated, "global_quant_config").get("weight")
-        kind = kind[0] if isinstance(kind, list) and kind else kind
+        # Of several steps, the last is how the weights are stored (INT4 of what was FP8).
+        kind = kind[-1] if isinstance(kind, list) and kind else kind
         return _of_named_type(kind, method) if isinstance(kind, Mapping) else None
     if method == "quanto" and (named := re.fullmatch(r"q?(int|float)([248])", str(stated.get("weights")))):
         return (
@@ -255,17 +274,31 @@ def _within(stated: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 
 
 def _of_torchao(stated: Mapping[str, Any]) -> CheckpointFormat | None:
-    """TorchAO names its scheme: ``int4_weight_only`` with arguments, or a configuration class with its fields."""
+    """TorchAO names its scheme: ``int4_weight_only`` with arguments, or a configuration class with its fields.
+
+    A class that sorts modules by name has one class for the rest of them.
+    """
     named = _within(stated, "quant_type", "default")
+    fields = _within(named, "_data")
+    rest = _within(fields, "module_fqn_to_config", "_default") or _within(fields, "fqn_to_config", "_default")
+    named, fields = (rest, _within(rest, "_data")) if rest else (named, fields)
+    fields = fields or _within(stated, "quant_type_kwargs")
     scheme = str(named.get("_type") or stated.get("quant_type")).lower().replace("_", "")
-    arguments = named.get("_data") if isinstance(named.get("_data"), Mapping) else stated.get("quant_type_kwargs")
-    group = _number(arguments, "group_size") if isinstance(arguments, Mapping) else None
+    grain = _within(fields, "granularity", "_data") or _within(fields, "weight_granularity", "_data")
+    group = _number(fields, "group_size") or _number(grain, "group_size")
+    kind = str(_within(fields, "weight_dtype").get("_data") or _within(fields, "dtype").get("_data"))
+    if "nvfp4" in scheme:
+        return CheckpointFormat("NVFP4", "nvfp4")
+    if scheme.startswith("mx"):
+        return MXFP4 if "float4" in kind else None
+    if number := re.fullmatch(r"u?int(\d)", kind):
+        return _integers("torchao", int(number[1]), group, zero=True)
+    if "int4weight" in scheme or scheme.startswith("uint4"):
+        return _integers("torchao", 4, group or 128, zero=True)
     if scheme.startswith("float8"):
         return CheckpointFormat("FP8", "fp8")
-    if scheme.startswith(("int8dynamicactivationint8", "int8weight")):
+    if "int8weight" in scheme:
         return CheckpointFormat("INT8 (torchao)", "int8-w8a8")
-    if scheme.startswith(("int4", "uint4", "int8dynamicactivationint4")):
-        return _integers("torchao", 4, group or 128, zero=True)
     return None
 
 

@@ -50,6 +50,39 @@ _W8A8 = {"config_groups": {"g": {"weights": {"num_bits": 8, "type": "int"}, "inp
             "INT8 (quark)",
             "gptq-int8",
         ),
+        (
+            {"quant_method": "quark", "global_quant_config": {"weight": [{"dtype": "fp8_e4m3"}, {"dtype": "int4"}]}},
+            "INT4 (quark)",
+            "gptq-int4",
+        ),
+        (
+            {
+                "quant_method": "torchao",
+                "quant_type": {"default": {"_type": "Float8DynamicActivationInt4WeightConfig", "_data": {}}},
+            },
+            "INT4 (torchao)",
+            "gptq-int4",
+        ),
+        (
+            {"quant_method": "torchao", "quant_type": {"default": {"_type": "NVFP4InferenceConfig", "_data": {}}}},
+            "NVFP4",
+            "nvfp4",
+        ),
+        (
+            {
+                "quant_method": "torchao",
+                "quant_type": {"default": {"_type": "MXConfig", "_data": {"weight_dtype": {"_data": "float4_e2m1fn"}}}},
+            },
+            "MXFP4",
+            "mxfp4-checkpoint",
+        ),
+        ({"quant_method": "modelopt", "quant_algo": "FP8_PER_CHANNEL_PER_TOKEN"}, "FP8", "fp8"),
+        ({"quant_method": "modelopt", "quant_algo": "INT8_SQ"}, "W8A8 (modelopt)", "int8-w8a8"),
+        ({"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"}, "INT4 (modelopt)", "gptq-int4"),
+        ({"quant_method": None, "bits": 4, "group_size": 128, "desc_act": False}, "INT4 (gptq)", "gptq-int4"),
+        ({"w_bit": 4, "q_group_size": 128, "zero_point": True}, "INT4 (awq)", "awq-int4"),
+        ({"quant_method": "gptq", "bits": "3", "group_size": 128}, "GPTQ", None),
+        ({"quant_method": "metal", "bits": 4, "group_size": 64}, "MLX 4-bit", "mlx-4bit"),
         ({"quant_method": "quanto", "weights": "int8"}, "INT8 (quanto)", "gptq-int8"),
         ({"quant_method": "fp_quant", "forward_dtype": "nvfp4"}, "NVFP4", "nvfp4"),
         ({"quant_method": "w8a8_int8"}, "W8A8 (w8a8-int8)", "int8-w8a8"),
@@ -186,3 +219,44 @@ def test_parts_that_no_target_names_stay_in_16_bits() -> None:
 def test_the_type_of_experts_may_lie_beside_the_method() -> None:
     stated = {"quant_method": "fp8", "expert_dtype": "fp4"}
     assert checkpoint_format({"quantization_config": stated}, {}).quant == "fp8-fp4-experts"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_torchao_sorts_modules_by_name_and_has_one_class_for_the_rest(nested: bool) -> None:
+    grain = {"_type": "PerGroup", "_data": {"group_size": 32}}
+    number = {"_type": "torch.dtype", "_data": "int4"}
+    rest: dict[str, Any] = {
+        "_type": "Int8DynamicActivationIntxWeightConfig", "_data": {"weight_dtype": number, "weight_granularity": grain},
+    }  # fmt: skip
+    if nested:
+        rest = {"_type": "ModuleFqnToConfig", "_data": {"module_fqn_to_config": {"_default": rest, "lm_head": None}}}
+    stated = {"quant_method": "torchao", "quant_type": {"default": rest}}
+    checkpoint = checkpoint_format({"quantization_config": stated}, {})
+    assert (checkpoint.quant, checkpoint.bits, checkpoint.group_size) == ("gptq-int4", 4.0, 32)
+
+
+_GPTQ = {"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True}
+_AUTOROUND = {"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True}
+_QUARK = {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "int4", "group_size": 128}}}
+
+
+@pytest.mark.parametrize(
+    ("stated", "widths"),
+    [
+        ({**_GPTQ, "dynamic": {r"-:.*self_attn.*": {}}}, {"attention": 16.0}),
+        ({**_GPTQ, "dynamic": {r"+:.*\.11\..*up": {"bits": 8, "group_size": 32}}}, {"dense": 8.5, "experts": 8.5}),
+        ({**_GPTQ, "dynamic": {r"+:.*\.3\..*up": {"bits": 8}, "-:[": {}, "x": 1}}, {}),
+        ({**_AUTOROUND, "extra_config": {".*self_attn.*": {"bits": 8}}}, {"attention": 8.125}),
+        ({**_AUTOROUND, "extra_config": {"model.layers.11.self_attn.q_proj": {"bits": 16}}}, {"attention": 16.0}),
+        ({**_AUTOROUND, "extra_config": {"model.layers.11.self_attn.q_proj": {"bits": "16"}}}, {}),
+        ({**_QUARK, "layer_quant_config": {"*self_attn*": {"weight": {"dtype": "fp8_e4m3"}}}}, {"attention": 8.0}),
+        ({**_QUARK, "layer_quant_config": {"*self_attn*": {"input_tensors": {"dtype": "fp4"}}}}, {}),
+        ({"quant_method": "awq", "bits": 4, "modules_to_not_convert": ["self_attn", "mlp.gate"]}, {"attention": 16.0}),
+        (
+            {"quant_method": "modelopt", "quantization": {"quant_algo": "NVFP4", "exclude_modules": ["*self_attn*"]}},
+            {"attention": 16.0},
+        ),
+    ],
+)
+def test_modules_set_apart_by_name_have_bits_of_their_own(stated: dict[str, Any], widths: dict[str, float]) -> None:
+    assert dict(checkpoint_format({"quantization_config": stated}, {}).widths) == widths
