@@ -141,7 +141,8 @@ def require_company(devices: Sequence[Accelerator]) -> None:
     alone = next((device for device in devices if not device.has_own_memory), None)
     if alone is not None:
         raise UnsupportedError(
-            f"several accelerators need memory of their own; {alone.name} shares that of its computer, so 1 is allowed"
+            f"several accelerators need memory of their own; {alone.name} shares that of its computer, and computers that a "
+            "network joins are not estimated, so 1 is allowed"
         )
     built_in = [device for device in devices if device.kind == "laptop"]
     if len(built_in) > 1:

@@ -192,21 +192,26 @@ Side: TypeAlias = tuple[str, str | None]
 def preferred(catalog: Catalog, calibration: Calibration, question: Question, sides: Sequence[Side]) -> Side | None:
     """Which of ``sides`` is chosen on the machine when there are no others; None when none comes near.
 
-    Where none is usable, the choice is among those that come nearest to it, at last with fewer users. Base models take
-    no part, as in every choice that does not ask for them.
+    Where none is usable, or only what is never chosen, such as weights in ruins, the choice is among those that come nearest
+    to it, at last with fewer users. Base models take no part, as in every choice that does not ask for them.
     """
     quants, evaluated = _of_sides(catalog, calibration, question, sides)
+    nearest: Judged | None = None
     for slack in _SLACKS:
         judged = _judged(evaluated, quants, replace(question, workload=relaxed(question.workload, slack)))
-        if judged is not None and len(judged.setups.rating):
+        if judged is None or not len(judged.setups.rating):
+            continue
+        nearest = nearest or judged
+        if len(judged.order):
+            nearest = judged
             break
-    else:
+    if nearest is None:
         fewer = replace(question, users=question.streams // 2)
         return preferred(catalog, calibration, fewer, sides) if fewer.users else None
     # What is never chosen beside others is still better than nothing.
-    first = judged.order[0] if len(judged.order) else judged.setups.rating.argmax()
-    slug = evaluated[int(judged.setups.model[first])].candidate.traits.slug
-    quant = quants[int(judged.setups.quant[first])].slug
+    first = nearest.order[0] if len(nearest.order) else nearest.setups.rating.argmax()
+    slug = evaluated[int(nearest.setups.model[first])].candidate.traits.slug
+    quant = quants[int(nearest.setups.quant[first])].slug
     return next(side for side in sides if side in ((slug, None), (slug, quant)))
 
 

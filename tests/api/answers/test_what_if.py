@@ -113,6 +113,7 @@ def test_a_projector_is_counted_known_given_or_said_to_be_unknown() -> None:
         ({"gpus": ["rtx-3090"], "gpu_count": 2}, "not both"),
         ({"gpus": ["rtx-3090", "apple-m3-max-40c-64gb"]}, "memory of their own"),
         ({"gpu": "apple-m3-max-40c-64gb", "gpu_count": 2}, "memory of their own.* 1 is allowed"),
+        ({"gpu": "dgx-spark", "gpu_count": 2}, "computers that a network joins are not estimated"),
         ({"gpu": "rtx-4070-laptop", "gpu_count": 2}, "built into a laptop.* 1 is allowed"),
         ({"gpus": ["rtx-4070-laptop"] * 2}, "built into a laptop.* 1 is allowed"),
         ({"gpus": ["rtx-4070-laptop", "rtx-3090", "rtx-4090-laptop"]}, "built into a laptop.* 1 is allowed"),

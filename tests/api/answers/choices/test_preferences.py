@@ -41,6 +41,15 @@ def test_where_nothing_is_usable_what_comes_nearest_is_preferred(
     assert not is_met(CATALOG, Calibration.load(), turned)
 
 
+def test_sound_weights_that_are_a_little_slow_are_preferred_to_ruined_ones_in_time() -> None:
+    sound, ruined = "glm-5.1@q3-k-m", "glm-5.1@iq2-xxs"  # first tokens after 43 and 40 s; 40 s are usable
+    mac = "apple-m3-ultra-80c-512gb"
+    held = Preference(mac, 1, None, "coding", "balanced", None, sound, ruined, "", tuned=False)
+    assert is_met(CATALOG, Calibration.load(), held)
+    turned = Preference(mac, 1, None, "coding", "balanced", None, ruined, sound, "", tuned=False)
+    assert not is_met(CATALOG, Calibration.load(), turned)
+
+
 def test_a_named_quantization_takes_part_whether_or_not_anybody_publishes_it() -> None:
     entry = CATALOG.models["glm-5.2"]
     assert not is_offered(specs.quant(CATALOG.quants["awq-int4"]), specs.architecture(entry))
