@@ -73,7 +73,7 @@ def _publish_claimed(settings: Settings, run_id: int, token: str) -> bool:
             carry_over(connection, current, storage_name(run_id), models)
     if run.rebuild:
         with held_publication(settings, run_id, token):
-            built = build_indexes(settings, run_id, token)
+            built = build_indexes(settings, run_id, token, beside_readers=current is not None)
         if not built:
             return False
     elif current is not None:

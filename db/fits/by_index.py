@@ -82,10 +82,10 @@ def _running_and_resting(query: FitQuery) -> tuple[FitQuery, ...]:
     running = tuple(status for status in statuses if status not in NOT_RUNNING)
     resting = tuple(status for status in statuses if status in NOT_RUNNING)
     queries = [replace(query, statuses=running)] if running else []
-    # Where nothing runs there is nothing to recommend, no speed and no latency, and the score is zero.
-    bounds = (query.decode_min, query.decode_max, query.ttft_min_ms, query.ttft_max_ms)
-    scoreless = query.score_min is None or query.score_min <= 0
-    if resting and not query.recommended and scoreless and all(bound is None for bound in bounds):
+    # Where nothing runs there is nothing to recommend, no speed and no latency, and the score and the context are zero.
+    figures = (query.decode_min, query.decode_max, query.ttft_min_ms, query.ttft_max_ms, query.ttft_known or None)
+    least = (query.score_min or 0, query.safe_context_min or 0)
+    if resting and not query.recommended and max(least) <= 0 and all(figure is None for figure in figures):
         queries.append(replace(query, statuses=resting))
     return tuple(queries)
 
@@ -94,21 +94,27 @@ def is_walked(query: FitQuery, order: Sequence[FitOrder], dialect: str, rows: in
     """Whether the rows of an index are tried on a filter that next to nothing may pass: a database would try all of them."""
     if rows <= WALKED_ROWS[dialect] or is_narrow(query):
         return False
-    indexed = order_terms(query, order, 0, by_model=False)[0].indexed
-    bounded = replace(query, workload_ids=ALL_SLOTS, decode_min=None, decode_max=None)
+    indexed = _lead(order_terms(query, order, 0, by_model=False)).indexed
+    bounded = replace(query, workload_ids=ALL_SLOTS)
     if indexed is Indexed.SCORE:
         # What is recommended has an index of its own.
         recommended = None if query.recommended else query.recommended
-        bounded = replace(query, workload_ids=ALL_SLOTS, score_min=None, score_max=None, recommended=recommended)
-    elif indexed is not Indexed.DECODE:
-        return False
-    return not bounded.is_everything and not rests(query)
+        bounded = replace(bounded, score_min=None, score_max=None, recommended=recommended)
+    elif indexed is Indexed.DECODE:
+        bounded = replace(bounded, decode_min=None, decode_max=None)
+    return indexed is not None and not bounded.is_everything
 
 
-def falls_short(rows: Sequence[Row], query: FitQuery, window: Window) -> bool:
+def _lead(terms: Sequence[Term]) -> Term:
+    """The first term that differs from row to row."""
+    return next(term for term in terms if term.constant is None)
+
+
+def falls_short(rows: Sequence[Row], query: FitQuery, window: Window, dialect: str) -> bool:
     """Whether walks may have ended before they met what belongs on the page: one of them has found less than a page."""
+    asked = parts(query, window.order, dialect)
     # An order that mixes running fits with others took two walks.
-    mixed, asked = not apart(window.order), _running_and_resting(query)
+    mixed = len(asked) > 1 and not apart(window.order)
     counts = {(slot, mixed and rests(part)): 0 for slot in slots_of(query) for part in asked}
     for row in rows:
         counts[row[SLOT_PLACE], mixed and not row[PLACES[FitField.DECODE]]] += 1
@@ -150,7 +156,9 @@ async def indexed_rows(
         ]
         for row in await reader.rows(united(generation.table, sources, reader.dialect), {}):
             groups[lists.list_of(row)].append(row)
-    short = {number: query for number, query in walked.items() if falls_short(groups[number], query, window)}
+    short = {
+        number: query for number, query in walked.items() if falls_short(groups[number], query, window, reader.dialect)
+    }
     return groups, short
 
 
@@ -210,7 +218,7 @@ def sources_of(selection: Selection) -> list[str]:
     """SELECTs whose rows together hold the window of a workload; of walks some may lack: ``falls_short`` tells."""
     window, order = selection.window, selection.window.order
     query_parts = parts(selection.query, order, selection.dialect)
-    if selection.walked and apart(order):
+    if selection.walked and len(query_parts) > 1 and apart(order):
         # Where the part in which the page begins does not fill it, the table is read through anyway.
         query_parts = query_parts[-1:] if _begins_at_rest(window) else query_parts[:1]
     if len(query_parts) < 2 or not apart(order):
@@ -231,11 +239,11 @@ def page_source(selection: Selection, limit: str | None = None) -> str:
     where = _where(selection, terms, by_bucket=by_bucket)
     if limit is None and (leads := _leads(selection)) is not None:
         return _led_or_read(selection, terms, where, *leads)
-    lead = next(term for term in terms if term.constant is None)
-    if selection.walked and dialect == "sqlite" and (by_bucket or lead.indexed is Indexed.MODEL):
+    lead = _lead(terms)
+    if selection.walked and dialect == "sqlite":
         # First, for SQLite lets the walk end at the first of several bounds on that side, and tries the others row by row.
         where.insert(0, _end_of_walk(selection, lead, where))
-    if selection.walked and dialect == "postgresql" and by_bucket:
+    if selection.walked and dialect == "postgresql":
         return _walk(selection, terms, where)
     return (
         f"SELECT {cell_columns(selection.slot)}  FROM {selection.table} f WHERE {all_of(where)} "
@@ -294,20 +302,19 @@ def _end_of_walk(selection: Selection, lead: Term, where: Sequence[Condition]) -
 def _limits(lead: Term, where: Sequence[Condition]) -> list[Condition]:
     """Conditions that the index of ``lead`` meets by itself, or by where a walk through it begins and ends."""
     parts = (lead.indexed, Indexed.RUNS, *([Indexed.BEST] if lead.indexed is Indexed.SCORE else []))
-    return [condition for condition in where if condition.limits in parts]
+    return [condition for condition in where if condition.limits in parts] or [Condition("1 = 1")]
 
 
 def _walk(selection: Selection, terms: Sequence[Term], where: Sequence[Condition]) -> str:
     """PostgreSQL's SELECT that tries so many rows of the index. A bucket is walked to its end: it is not in order within."""
-    window = selection.window
-    lead, *others = terms
+    window, lead = selection.window, _lead(terms)
     bounds = _limits(lead, where)
     loose = [condition for condition in where if condition not in bounds]
     nearest = (
         f"SELECT f.*, {lead.column} AS bucket FROM {selection.table} f WHERE {all_of(bounds)} "
         f"ORDER BY {order_by([lead], window)} FETCH FIRST {WALKED_ROWS[selection.dialect]} ROWS WITH TIES"
     )
-    near = order_by([lead._replace(column="f.bucket"), *others], window)
+    near = order_by([lead._replace(column="f.bucket") if term is lead else term for term in terms], window)
     return (
         f"SELECT {cell_columns(selection.slot)}  FROM ({nearest}) f WHERE {all_of(loose)} "
         f"ORDER BY {near} LIMIT {window.rows}"

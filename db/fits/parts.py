@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from db.fits.layout import FIT_COLUMNS, checked, index_statements
+from db.session import build_in_one_process
 
 #: A part of more rows gets every index; a smaller one only those by model and by gpu: it is sorted as fast.
 SMALL_ROWS = 20_000
@@ -31,6 +32,7 @@ def attach(connection: Connection, live: str, part: str) -> None:
     if part in parts_of(connection, live):
         return
     rows = connection.execute(text(f"SELECT count(*) FROM {checked(part)}")).scalar_one()
+    build_in_one_process(connection)
     for statement in index_statements(part, "postgresql")[: _SMALL_INDEXES if rows <= SMALL_ROWS else None]:
         connection.execute(text(statement))
     connection.execute(text(f"ALTER TABLE {part} INHERIT {checked(live)}"))

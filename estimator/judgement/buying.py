@@ -151,7 +151,11 @@ def offers(wares: Sequence[Ware], computers: Sequence[Computer], terms: Terms, p
             ware = by_slug[computer.gpu]
             host = computer.host or host_for(ware.accelerator, profiles)
             offers.append(Offer(ware, 1, host, computer, (_computer_part(computer, terms),)))
-    around = [computer for computer in computers if computer.card_places and computer.host is not None]
+    around = [
+        (computer, _computer_part(computer, terms))
+        for computer in computers
+        if computer.card_places and computer.host is not None
+    ]
     for ware in allowed:
         if is_card(ware):
             offers += _cards(ware, around, terms)
@@ -175,7 +179,7 @@ def is_card(ware: Ware) -> bool:
     return ware.board.form == "card"
 
 
-def _cards(ware: Ware, computers: Sequence[Computer], terms: Terms) -> Iterator[Offer]:
+def _cards(ware: Ware, computers: Sequence[tuple[Computer, Part]], terms: Terms) -> Iterator[Offer]:
     last = newest(ware.prices, (PriceKind.STREET_NEW, PriceKind.STREET_USED), terms.region)
     last = last or newest(ware.prices, (PriceKind.MSRP,), terms.region)
     price = price_of_card(ware.prices, terms.today, used=terms.used, region=terms.region)
@@ -187,39 +191,34 @@ def _cards(ware: Ware, computers: Sequence[Computer], terms: Terms) -> Iterator[
             wrong = misfits(terms.owned, ware.accelerator, ware.board, count)
             yield Offer(ware, count, host, terms.owned, (cards,), misfits=wrong)
             continue
-        for computer, wrong in _around(ware, count, computers, terms):
+        for computer, part, wrong in _around(ware, count, computers):
             assert computer.host is not None
-            yield Offer(ware, count, computer.host, computer, (cards, _computer_part(computer, terms)), misfits=wrong)
+            yield Offer(ware, count, computer.host, computer, (cards, part), misfits=wrong)
 
 
 def _around(
-    ware: Ware, count: int, computers: Sequence[Computer], terms: Terms
-) -> list[tuple[Computer, tuple[Sentence, ...]]]:
+    ware: Ware, count: int, computers: Sequence[tuple[Computer, Part]]
+) -> list[tuple[Computer, Part, tuple[Sentence, ...]]]:
     """Computers for the cards, with what is wrong with them: the cheapest of each size of memory that they go into.
 
     Where none has a known price, the smallest; where they go into none, the one with least against it.
     """
-    wrong = {computer.slug: misfits(computer, ware.accelerator, ware.board, count) for computer in computers}
-    fitting = [computer for computer in computers if not wrong[computer.slug]]
-    by_size = sorted(fitting, key=lambda computer: (computer.card_places, computer.memory_bytes or 0))
-    priced = [(price.usd, computer) for computer in fitting if (price := _today(computer, terms)) is not None]
-    kept: list[Computer] = []
-    for _, computer in sorted(priced, key=lambda pair: pair[0]):
-        if not kept or (computer.memory_bytes or 0) > (kept[-1].memory_bytes or 0):
-            kept.append(computer)
-    if kept or by_size:
-        return [(computer, ()) for computer in kept or by_size[:1]]
-    least = min(computers, key=lambda computer: len(wrong[computer.slug]), default=None)
-    return [] if least is None else [(least, wrong[least.slug])]
+    judged = [(computer, part, misfits(computer, ware.accelerator, ware.board, count)) for computer, part in computers]
+    fitting = [entry for entry in judged if not entry[2]]
+    priced = [(part.price.usd, entry) for entry in fitting if (part := entry[1]).price is not None]
+    kept: list[tuple[Computer, Part, tuple[Sentence, ...]]] = []
+    for _, entry in sorted(priced, key=lambda pair: pair[0]):
+        if not kept or (entry[0].memory_bytes or 0) > (kept[-1][0].memory_bytes or 0):
+            kept.append(entry)
+    if kept or fitting:
+        return kept or [min(fitting, key=lambda entry: (entry[0].card_places, entry[0].memory_bytes or 0))]
+    return sorted(judged, key=lambda entry: len(entry[2]))[:1]
 
 
 def _computer_part(computer: Computer, terms: Terms) -> Part:
+    price = price_of_computer(computer, terms.today, used=terms.used, region=terms.region)
     last = newest(computer.prices, (PriceKind.SYSTEM, PriceKind.STREET_USED), terms.region)
-    return Part(computer.name, 1, _today(computer, terms), last)
-
-
-def _today(computer: Computer, terms: Terms) -> Price | None:
-    return price_of_computer(computer, terms.today, used=terms.used, region=terms.region)
+    return Part(computer.name, 1, price, last)
 
 
 def break_even_months(usd: float, usd_an_hour: float, hours_a_month: float, running_usd_an_hour: float) -> float | None:

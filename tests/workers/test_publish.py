@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, event, text
 
 from db.entries.files import Catalog
 from db.fits.parts import parts_of
@@ -63,6 +64,28 @@ def test_an_update_is_a_part_until_it_is_folded(
         text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^fit_[0-9]+'")
     ).all()
     assert {row[0].split("_")[1] for row in left} == {generation_of(connection).table.split("_")[1]}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("empty_database_url", ["postgres"], indirect=True)
+def test_indexes_are_built_by_one_process_beside_readers(settings: Settings, small_catalog: Catalog) -> None:
+    built: list[tuple[int, str]] = []
+
+    def look(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(("SET LOCAL max_parallel", "CREATE INDEX", "CREATE STATISTICS")):
+            built.append((threading.get_ident(), statement.split()[2]))
+
+    event.listen(Engine, "before_cursor_execute", look)
+    try:
+        run_in_process(settings, small_catalog)
+        first = list(built)
+        built.clear()
+        run_in_process(settings, small_catalog, everything=True)
+    finally:
+        event.remove(Engine, "before_cursor_execute", look)
+    assert {word for _, word in first} == {"IF"}
+    assert len({thread for thread, _ in built}) == 1
+    assert [word for _, word in built] == ["max_parallel_maintenance_workers", "IF"] * len(first)
 
 
 @pytest.mark.postgres

@@ -96,7 +96,9 @@ class Judges:
         self.computers = [market.computer(catalog, slug) for slug in catalog.computers]
         self.profiles = [specs.host(entry) for entry in catalog.hosts.values()]
         self._quants = [specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry)]
+        self._traits = model_traits(catalog)
         self._kept: Recent[Hashable, OfferJudge] = Recent(_KEPT_JUDGES)
+        self._contenders: Recent[tuple[WorkloadKind, Wanted], list[Subject]] = Recent(_KEPT_JUDGES)
 
     @classmethod
     def of_view(cls, view: CatalogView) -> Judges:
@@ -113,12 +115,18 @@ class Judges:
         key = slugs, needs, mode, None if slugs else wanted
         judge = self._kept.get(key)
         if judge is None:
-            traits = model_traits(self.catalog)
-            named = [_subject(self.catalog, traits[slug]) for slug in slugs]
-            subjects = named or _contenders(self.catalog, needs.workload.kind, wanted)
+            named = [_subject(self.catalog, self._traits[slug]) for slug in slugs]
+            subjects = named or self._contending(needs.workload.kind, wanted)
             judge = OfferJudge(subjects, self._quants, needs, self._calibration, mode)
             self._kept.keep(key, judge)
         return judge
+
+    def _contending(self, work: WorkloadKind, wanted: Wanted) -> list[Subject]:
+        subjects = self._contenders.get((work, wanted))
+        if subjects is None:
+            subjects = _contenders(self.catalog, self._traits, work, wanted)
+            self._contenders.keep((work, wanted), subjects)
+        return subjects
 
 
 def purchases(
@@ -285,11 +293,11 @@ def _subject(catalog: Catalog, traits: ModelTraits) -> Subject:
         raise QuestionError(ErrorCode.MISSING_FACT, f"{entry['name']}: {error}", "model") from error
 
 
-def _contenders(catalog: Catalog, work: WorkloadKind, wanted: Wanted) -> list[Subject]:
+def _contenders(
+    catalog: Catalog, models: Mapping[str, ModelTraits], work: WorkloadKind, wanted: Wanted
+) -> list[Subject]:
     """Models that may be the best one: no other has as much capability with as few weights and as few active ones."""
-    known = {
-        slug: traits for slug, traits in model_traits(catalog).items() if wanted.takes(catalog.models[slug], traits)
-    }
+    known = {slug: traits for slug, traits in models.items() if wanted.takes(catalog.models[slug], traits)}
     while True:
         leading = _leading(known, work)
         unknown = [slug for slug in leading if specs.missing_facts(catalog.models[slug])]

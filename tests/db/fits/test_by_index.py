@@ -7,7 +7,7 @@ import pytest
 from db.fits import by_index, by_scan, layout, reads
 from db.fits import query as fit_query
 from db.fits.joins import with_shared
-from db.fits.query import FitField, FitOrder, FitOwner, FitQuery
+from db.fits.query import NOT_RUNNING, FitField, FitOrder, FitOwner, FitQuery, Window
 from db.reading import Reader
 from estimator.types import STATUSES, Engine
 from tests.support.stored_fits import (
@@ -97,11 +97,14 @@ async def test_as_few_rows_are_tried_of_what_does_not_run(
     monkeypatch.setattr(fit_query, "NARROW_IDS", 0)
     monkeypatch.setattr(by_index, "WALKED_ROWS", dict.fromkeys(by_index.WALKED_ROWS, 20))
     cells = await all_cells(reader)
-    # A filter that most rows pass, one that no resting row passes, and one that none passes.
+    some, none = ((FitQuery(safe_context_min=least),) for least in (1, 1 << 30))
+    # A filter that most rows pass, one that only running rows can pass, one that these alone do, and those that none passes.
     for query, statements in (
         (FitQuery(engines=(Engine.LLAMA_CPP, Engine.VLLM)), 1),
-        (FitQuery(safe_context_min=1), 2),
+        (FitQuery(safe_context_min=1), 1),
+        (FitQuery(any_of=(some,)), 2),
         (FitQuery(safe_context_min=1 << 30), 2),
+        (FitQuery(statuses=tuple(NOT_RUNNING), any_of=(none,)), 2),
     ):
         expected = sorted((cell for cell in cells if matches(cell, query)), key=lambda cell: rank(cell, normal(order)))
         watched = Watched(reader)
@@ -110,6 +113,15 @@ async def test_as_few_rows_are_tried_of_what_does_not_run(
         assert len(watched.statements) == statements
         lists = await reads.top_fits(reader, GENERATION, FitOwner.WORKLOAD, [1, 2], query, order, 3, backwards=True)
         assert lists[1].cells == [cell for cell in expected if cell.workload_id == 1][-3:]
+
+
+@pytest.mark.parametrize("dialect", by_index.WALKED_ROWS)
+def test_each_walk_of_an_order_that_mixes_what_runs_with_the_rest_ends(dialect: str) -> None:
+    query, order = FitQuery(quant_ids=(1,)), normal((FitOrder(FitField.SCORE, False),))
+    assert by_index.is_walked(query, order, dialect, by_index.WALKED_ROWS[dialect] + 1)
+    selection = by_index.Selection(GENERATION, dialect, query, Window(order, 3), 0, walked=True)
+    ends = [str(by_index.WALKED_ROWS[dialect]) in source for source in by_index.sources_of(selection)]
+    assert ends == [True, True]
 
 
 @pytest.mark.parametrize("field", [FitField.DECODE, FitField.SCORE, FitField.TTFT])
