@@ -9,7 +9,7 @@ from pathlib import Path
 from db.entries.names.derivatives import Derivative, derivatives_by_word, is_called, shape_of
 from db.entries.names.meanings import AmbiguousNameError, Meaning, listed, taken_as
 from db.entries.names.readings import Reading
-from db.entries.names.words import Entry, beside, words
+from db.entries.names.words import NOISE, USES, Entry, beside, words
 from estimator.sentences import Sentence, SentenceCode
 
 _KNOWN_BY = {
@@ -32,6 +32,8 @@ class Bases:
 
     def described(self, kind: str, text: str, reading: Reading) -> Meaning | None:
         """The base of the derivatives whose names have all words of the text, which no model's name has."""
+        if (USES | NOISE["model"]).issuperset(words(kind, reading.name)):
+            return None
         known: dict[str, Derivative] = {}
         for name in (reading.name, *derivatives_by_word(self._directory).joined(reading.name)):
             known = known or self._called(kind, name) or self._of_size(kind, name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from db.entries.names.words import NOISE, USES, words
+from db.entries.names.words import NOISE, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +162,15 @@ class DerivativeWords:
         return word in self._families
 
     def joined(self, text: str) -> Iterator[str]:
-        """The text with two of its words as the one that a name has: "stable beluga" is "StableBeluga"."""
+        """The text with two of its words, then all such ones, as the one that a name has: "stable beluga" is "StableBeluga"."""
         asked = words("model", text)
-        for place, (left, right) in enumerate(pairwise(asked)):
-            if left.isalpha() and right.isalpha() and left + right in self._places:
-                yield " ".join([*asked[:place], left + right, *asked[place + 2 :]])
+        places = [
+            place
+            for place, (left, right) in enumerate(pairwise(asked))
+            if left.isalpha() and right.isalpha() and left + right in self._places
+        ]
+        for joined in [*([place] for place in places), *([places] if len(places) > 1 else [])]:
+            yield "".join(word if place in joined else f"{word} " for place, word in enumerate(asked)).strip()
 
     def completed(self, text: str) -> Iterator[str]:
         """The text with its first word as a longer one of names: "wizard 8x22b" is of WizardLM."""
@@ -212,8 +216,6 @@ def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
     "grok 2" is no "dolphin-grok-instruct-2".
     """
     known = words("model", name)
-    if USES.issuperset(asked):
-        return False
     if not _VARIANTS.isdisjoint({*known} - {*asked}):
         return False
     shared = NOISE["model"].union(base)

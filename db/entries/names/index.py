@@ -21,6 +21,7 @@ from db.entries.names.words import (
     Entry,
     beside,
     is_quantity,
+    joined_numbers,
     key,
     named_but_for_size,
     own_names,
@@ -318,9 +319,9 @@ class NameIndex:
         while at < len(asked):
             word = asked[at]
             pair = word + asked[at + 1] if at + 1 < len(asked) else ""
-            pointed = f"{word}.{asked[at + 1]}" if pair and word[-1].isdigit() and asked[at + 1].isdigit() else ""
-            if pointed in self._vocabulary and pointed:
-                options, at = [[pointed]], at + 1
+            numbers = [number for number in joined_numbers(asked[at : at + 2]) if number in self._vocabulary]
+            if numbers:
+                options, at = [numbers[:1]], at + 1
             elif at == len(asked) - 1 and self._lacks_unit(word, asked[:at]):
                 options = [[f"{word}{self._unit}"]]
             elif at == len(asked) - 1 and "." in word and f"{word}b" in self._vocabulary and self.kind == "model":
@@ -343,10 +344,9 @@ class NameIndex:
 
     def _lacks_unit(self, word: str, before: list[str]) -> bool:
         """Whether a last number is an amount without its unit; a single digit after a model's family is its version."""
-        known = bool(before) and word[0].isdigit() and f"{word}{self._unit}" in self._vocabulary
-        is_number = word.replace(".", "", 1).isdigit()
+        known = bool(before) and word.replace(".", "", 1).isdigit() and f"{word}{self._unit}" in self._vocabulary
         versioned = any(other[-1].isdigit() for other in before)
-        return known and is_number and (self._unit == "gb" or (word.isdigit() and len(word) > 1) or versioned)
+        return known and (self._unit == "gb" or (word.isdigit() and len(word) > 1) or versioned)
 
     @cached_property
     def _names(self) -> list[_Name]:

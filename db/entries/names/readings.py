@@ -12,11 +12,14 @@ QuantOf = Callable[[str], str | None]
 #: Before a name: a command, the address of a hub, and one who quantizes the models of others.
 _ADDRESS = re.compile(
     r"^(?:(?:ollama|docker\s+model)\s+(?:run|pull|show)\s+)?(?:https?://)?(?:(?:hf\.co|huggingface\.co|ollama\.com/library|ollama\.com)/)?"
-    r"(?:(?:unsloth|bartowski|mradermacher|lm-?studio|ubergarm|thebloke|cyankiwi)(?:['’]s)?\s+)?",
+    r"(?:(?:unsloth|bartowski|mradermacher|lm-?studio|ubergarm|thebloke|cyankiwi)(?:['’]s)?[\s_]+)?",
     re.I,
 )
-#: Before the name that a file states of itself, in a log, and that of a repository in a folder of the hub's client.
-_LOCAL = re.compile(r"^.*\bgeneral\.name\b[^=]*=\s*|^(?:.*/)?models--(?P<owner>[^/]+)", re.I)
+#: Before the name that a file states of itself, in a log, that of a repository in a folder of the hub's client, and that of
+#: a file in the cache of llama.cpp.
+_LOCAL = re.compile(
+    r"^.*\bgeneral\.name\b[^=]*=\s*|^(?:.*/)?models--(?P<owner>[^/]+)|^(?:.*/)?[^/\s]+-gguf_(?=[^/\s]+\.gguf$)", re.I
+)
 #: A revision behind a repository, in its address.
 _REVISION = re.compile(r"/(?:tree|blob|resolve)/[^/]+(?=/|$)", re.I)
 _FILE_END = re.compile(r"(?:-\d{5}-of-\d{5})?\.(?:gguf|safetensors|bin|pth?)$", re.I)
@@ -39,7 +42,7 @@ _MOST_PARTS = 5
 #: Forms of a GGUF file type and of other quantizations; one of them that no entry has is not part of the model's name.
 _QUANT_FORM = re.compile(
     r"(?:(?:ud )?(?:iq|tq|q)\d(?: (?!mlx)[\dksmlxnr]\w{0,2}){0,3}|exl[23]|w\d{1,2}a\d{1,2}(?:[a-z]\d{1,2})?"
-    r"|onnx|openvino|coreml|tensorrt|tflite|litert|mnn|rkllm|ct2|hqq|aqlm|vptq"
+    r"|compressed tensors|onnx|openvino|coreml|tensorrt|tflite|litert|mnn|rkllm|ct2|hqq|aqlm|vptq"
     r"|\d{1,2}(?:\.\d+)?[ -]?(?:bits?|bpw))$",
     re.I,
 )
@@ -58,6 +61,8 @@ _TRAILING = re.compile(
     rf"(?:\s*\(\s*{_TIMES}?\s*(\d{{1,3}})\s*{_TIMES}?\s*\)|(?:\s+|(?<=\d)){_TIMES}\s*(\d{{1,3}})|[,\s]+(\d{{1,3}})\s*{_TIMES})$",
     re.I,
 )
+#: "2 nodes of 8x H100".
+_NODES = re.compile(rf"(?P<nodes>\d{{1,2}})\s*nodes?\s*(?:of|with|[,x×])?\s*(?P<each>\d{{1,2}})\s*{_TIMES}\s*", re.I)
 #: "4080s", "4070tis": short for Super where no count says that it is a plural.
 _SUPER = re.compile(r"(?<=\d\d)(?P<grade>\s?ti)?s(?![^\W_])", re.I)
 _PLURAL = re.compile(r"(?<=\d)s$|(?<=\w{3})(?<!s)s$|(?<=\d [a-z]{2})s$", re.I)
@@ -78,9 +83,20 @@ _LOGGED = re.compile(
 )
 #: What a list of devices prints around a name, as in "01:00.0 VGA compatible controller: ... [GeForce RTX 4090] (rev a1)".
 _LISTED = re.compile(
-    r"^.*\b(?:controller|chipset model|accelerators?|(?:chip|processor|graphics)(?= *:))[^:]*:"
+    r"^.*\b(?:controller|chipset model|model identifier|hardware model|accelerators?|(?:chip|processor|graphics)(?= *:))[^:]*:"
     r"\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$",
     re.I,
+)
+#: A row of ``nvidia-smi``: index, name, and whether the driver stays loaded.
+_ROW = re.compile(
+    r"^\|?\s*(?:\d{1,2}[\s|]+|(?=nvidia|geforce|quadro|tesla))(?P<name>\S.*?)[\s|]+(?:on|off)(?![^\W_])"
+    r"(?:[\s|:./]|\d[\da-f]*|off|n/a|mib|default)*$",
+    re.I,
+)
+#: Lines of ``system_profiler`` behind the chip: its cores, those of the processor with their kinds, and what no name states.
+_CORES = re.compile(r"\btotal number of cores\s*:\s*(?P<cores>\d+)(?P<kinds>\s*\([^)]*\))?", re.I)
+_PROFILED = re.compile(
+    r"\b(?:type\s*:\s*gpu|bus\s*:\s*\S+|vendor\s*:\s*\S+(?:\s*\(0x\w+\))?|metal (?:support|family)\s*:.*$)", re.I
 )
 #: An amount of memory as drivers print it behind a name, a little less than that of the card.
 _MEBIBYTES = re.compile(r"[\s,(]+(?P<amount>\d{4,6})\s*mib\)?(?:\s*,\s*\d+(?:\.\d+)*)*\s*$", re.I)
@@ -125,7 +141,8 @@ AROUND = re.compile(
     r"|powercolor|sapphire|sparkle|supermicro|xfx|yeston|zotac|tuf|rog(?:[ -]strix)?|proart|ftw3?|xc3|aorus|eagle|windforce"
     r"|ventus(?:[ -][23]x)?|suprim(?:[ -]x)?|gaming(?:[ -](?:x|z|oc|pro|trio))?|x[ -]trio|trio|slim|nitro\+?|pulse|red[ -]devil"
     r"|hellhound|ichill(?:[ -]x\d)?|steel[ -]legend|challenger|phantom|turbo|blower|amp|trinity|oc(?:[ -]edition)?"
-    r"|azure|colab(?:[ -]pro)?|gcp|google[ -]colab|hetzner|kaggle|lambda(?:[ -]labs)?|lightning(?:[ .]ai)?"
+    r"|azure|coreweave|crusoe|nebius|ovh(?:cloud)?|scaleway|vultr"
+    r"|colab(?:[ -]pro)?|gcp|google[ -]colab|hetzner|kaggle|lambda(?:[ -]labs)?|lightning(?:[ .]ai)?"
     r"|oracle|paperspace|runpod|vast(?:\.ai)?)"
     r"(?![^\W_])\+?",
     re.I,
@@ -204,7 +221,7 @@ def _peeled(name: str, quant_of: QuantOf, *, mlx: bool, whole: bool) -> Iterator
             form = own is None and quant is None and _QUANT_FORM.match(tail) is not None
             if own is not None or form or tail.casefold() in _FORMATS:
                 quant = quant or own
-                unknown = unknown or (name[end + 1 :] if form else None)
+                unknown = unknown or (_GAP.sub("", name[end:], count=1) if form else None)
                 name = name[:end]
                 break
         else:
@@ -217,7 +234,9 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     if (bare := _SERVICE.sub("", text.strip())) != text.strip():
         text = bare.replace("_", " ")
     yield Reading(text)
-    listed = _LOGGED.match(text.strip()) or _LISTED.match(text.strip())
+    text = _NODES.sub(lambda match: f"{int(match['nodes']) * int(match['each'])}x ", text)
+    text = _CORES.sub(lambda match: "" if match["kinds"] else f"{match['cores']}-core", _PROFILED.sub(" ", text))
+    listed = next(filter(None, (pattern.match(text.strip()) for pattern in (_LOGGED, _LISTED, _ROW))), None)
     names = [text.strip() if listed is None else listed["name"].strip()]
     if (amount := _MEBIBYTES.search(names[0])) is not None:
         bare = names[0][: amount.start()]

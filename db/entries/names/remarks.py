@@ -11,6 +11,15 @@ from collections.abc import Iterator, Mapping
 _INTEGRATED = "(?:i-?gpu|(?:integrated|onboard) (?:gpu|graphics)|integrierte grafik)"
 #: Graphics that are a part of a processor.
 INTEGRATED = re.compile(rf"(?<![^\W_]){_INTEGRATED}(?![^\W_])", re.I)
+#: Words of questions and of titles of reports, between gaps, which name no model.
+_ASKED = (
+    "any(?:body|one)?|are|benchmark(?:ing|s)?|best|bug|ca(?:n|n['’]?t|nnot)|could|config(?:uration)?|crash(?:es|ed|ing)?"
+    "|cuda|deploy(?:ing)?|do|does|doesn['’]?t|errors?|fail(?:s|ed|ing)?|fast|feature|fine-?tun(?:e|ing)|fits?|for"
+    "|get(?:s|ting)?|good|hangs?|has|have|help|how|i|is|issue|it|load(?:s|ing)?|locally|memory|need|not|of|on|oom|out"
+    "|performance|problem|q?lora|question|recommended|requests?|results?|run(?:s|ning)?|serv(?:e|es|ing)|settings?|should"
+    "|slow|slowly|someone|speed|support|tested|testing|to|too|train(?:ing)?|tried|try(?:ing)?|us(?:e|es|ing|age)|very|want"
+    "|we|what(?:['’]s)?|when|which|while|why|will|working|works?|would|you"
+)
 _NO_CARD = "(?:no|without|ohne|keine?) (?:gpu|grafikkarte)|cpu[- ]only|(?:only|nur) (?:an? )?cpu"
 #: Kind -> what stands for the words of other languages and signs.
 _WORDS: Mapping[str, Mapping[str, str]] = {
@@ -61,8 +70,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "|quants?|quanti[sz]ed|quanti[sz]ation|quanti[sz]iert|quantisée?|quantifiée?"
         "|cuantizad[oa]|quantizzat[oa]|quantizad[oa]"
         "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|auf|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|de|di|do|da|von"
-        "|gguf file|full|big|arm"
-        "|(?:us|eu|apac)(?=\\.[a-z])|1:0|bedrock|cerebras|deepinfra|fireworks|groq|novita|openrouter|together(?:\\.?ai)?"
+        f"|gguf file|full|big|arm|(?<![^\\s\\[])(?:{_ASKED})(?![^\\s\\]?!.,:])"
+        "|(?:us|eu|apac)(?=\\.[a-z])|1:0|(?:fireworks|together|vertex)_ai|accounts|basic|lm|maas|models"
+        "|bedrock|cerebras|deepinfra|fireworks|groq|novita|openrouter|together(?:\\.?ai)?"
         "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
     },
 }
@@ -94,7 +104,7 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         r"|(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
         r"|\((?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*\)$"
         r"|\((?:(?:reasoning|thinking|effort)[\s:=]+)+(?:low|medium|high|xhigh|max)\)$"
-        r"|^(?:tabbyapi|exllama(?:v[23])?|koboldcpp|oobabooga|llama[. ]?cpp|vllm|sglang|lm ?studio|ktransformers)\s"
+        r"|^(?:tabbyapi|exllama(?:v[23])?|koboldcpp|nexa(?: ?sdk)?|oobabooga|llama[. ]?cpp|vllm|sglang|lm ?studio|ktransformers)\s"
         r"|(?<![^\W_])(?:low|high|xhigh)(?:\s+(?:reasoning|thinking|effort))*$"
         rf"|(?<![^\W_]){_AMOUNT}"
         r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"
@@ -112,7 +122,7 @@ _FORMS = re.compile(
 )
 #: Several parts of a name in parentheses, as in "Mac mini (2023, M2 Pro, 32GB)", or the end of them.
 _ENCLOSED = re.compile(r"\((?P<inner>[^()]*[^\W_]{2}[^()]*)\)")
-_EDGES = "+,;/&@|- "
+_EDGES = "+,;/&@|?!- "
 #: Letters and digits of writing that has gaps between words.
 _SPACED = "0-9a-zà-ɏа-яё가-힣"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -123,7 +124,8 @@ class Resolver:
             if is_refused and kind != "model":
                 raise
             # A name that is refused may begin with that of another model: words around it are no part of either.
-            for bare, parts in (found for found in without_remarks(kind, text) if found[1] or not is_refused):
+            named = named_in_command(text) if kind == "model" else text
+            for bare, parts in (found for found in without_remarks(kind, named) if found[1] or not is_refused):
                 try:
                     meaning = self._bare(kind, text, bare)
                 except UnknownNameError as refused:
@@ -141,7 +143,8 @@ class Resolver:
         for match in ON_GPU.finditer(text):
             model, gpu = text[: match.start()], text[match.end() :]
             try:
-                self._kept("gpu", gpu)
+                with suppress(AmbiguousNameError):
+                    self._kept("gpu", gpu)
                 meaning = self._kept("model", model)
             except UnknownNameError:
                 continue

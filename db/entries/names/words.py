@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -36,6 +36,8 @@ _SIZE = re.compile(rf"(?:[ae]|\d+x)?{_NUMBER}[bmt]")
 _VERSION = re.compile(r"(?<![^\W_])v(?=\d)")
 #: A version with a low line, as in "v1_5"; a GGUF type, as "q4_0", has one too.
 _LOW_LINE = re.compile(r"(?<=\d)(?<!q\d)_(?=\d+(?![^\W_]))")
+#: "v3p1", "qwen2p5", "0p6b": a provider's letter for the point.
+_POINT = re.compile(r"(?<![^\W_])(?P<whole>[a-z]*\d)p(?=\d+[bmt]?(?![^\W_]))")
 _TAG_QUANT = re.compile(r"-(?:q\d\w*|fp16|bf16)$")
 #: "ds v3", "dsr1": short for DeepSeek.
 _DEEPSEEK = re.compile(r"(?<![^\W_])ds(?=[\s_-]?[vr]\d)")
@@ -89,7 +91,7 @@ def _words(kind: str, text: str) -> tuple[str, ...]:
     if kind in ("gpu", "computer"):
         tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(_ULTRA.sub(r"\1 ultra", folded))]
     else:
-        named = _LLAMA.sub("llama ", _DEEPSEEK.sub("deepseek ", _LOW_LINE.sub(".", folded)))
+        named = _LLAMA.sub("llama ", _DEEPSEEK.sub("deepseek ", _LOW_LINE.sub(".", _POINT.sub(r"\g<whole>.", folded))))
         spelled = _VERSION.sub("", _VISION.sub("vision", _TIMES.sub("x", named)))
         tokens = [_trimmed(match.group()) for match in _MODEL_WORD.finditer(spelled)]
     synonyms = _SYNONYMS.get(kind, {})
@@ -127,6 +129,14 @@ def key(kind: str, text: str) -> str:
 def is_quantity(word: str) -> bool:
     """Whether a word is an amount of memory or of cores, which names nothing by itself."""
     return word[0].isdigit() and word.endswith(("gb", "core"))
+
+
+def joined_numbers(pair: Sequence[str]) -> Iterator[str]:
+    """What two numbers side by side may be: a version with a gap for its point, or a date, as "07 25" for 2507."""
+    if len(pair) == 2 and pair[0][-1].isdigit() and pair[1].isdigit():
+        yield ".".join(pair)
+        if pair[0].isdigit() and [*map(len, pair)] == [2, 2]:
+            yield from (pair[0] + pair[1], pair[1] + pair[0])
 
 
 def named_but_for_size(names: Mapping[str, list[str]], asked: list[str]) -> tuple[str, ...]:

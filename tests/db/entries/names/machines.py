@@ -362,4 +362,20 @@ Surface Laptop 7 X Plus | ~snapdragon-x-plus
 Intel NUC 13 Pro i7-1360P | ~cpu-ddr5-5200-2ch
 맥북 프로 M3 16GB | ~apple-m3-10c-16gb
 Core Ultra 7 256V 16GB | ~arc-140v
+Scaleway L40S-1-48G | ~l40s
+Scaleway H100-SXM-8-80G | ~h100-sxm5-80-gb*8
+OVH l40s-180 | ~l40s*2
+OVHcloud h100-760 | ~h100-sxm5-80-gb*2
+t2-le-90 | ~tesla-v100s-pcie-32-gb*2
+rtx5000-28 | ~quadro-rtx-5000
+Hetzner GEX131 | ~rtx-pro-6000-blackwell-max-q
+Hetzner GEX44 | ~rtx-4000-sff-ada-generation
+0  NVIDIA L4  Off | l4
+Model Identifier: Mac16,5 | ~apple-m4-max-40c-128gb
+Chipset Model: Apple M2 Ultra Total Number of Cores: 76 | ~apple-m2-ultra-76c-192gb
+Chipset Model: Apple M3 Max Type: GPU Bus: Built-In Total Number of Cores: 40 Vendor: Apple (0x106b) | ~apple-m3-max-40c-128gb
+Chip: Apple M2 Ultra Total Number of Cores: 24 (16 performance and 8 efficiency) Memory: 192 GB | ~apple-m2-ultra-76c-192gb
+2 nodes of 8xH100 | ~h100-sxm5-80-gb*16
+2 3090 on my desk | ~rtx-3090*2
+gpu_8x_b200_sxm6 | b200*8
 """

@@ -64,7 +64,7 @@ qwen 2.5 72b | qwen2.5-72b
 qwen2.5 vl 7b | qwen2.5-vl-7b
 qwq | ~qwq-32b
 qwq 32b | qwq-32b
-qvq | ?
+qvq | ~qwen2-72b
 kimi k2 | ~kimi-k2-instruct
 kimi k2 thinking | kimi-k2-thinking
 kimi k2.6 | kimi-k2.6
@@ -249,4 +249,43 @@ gpt-oss:120b (reasoning high) | ~gpt-oss-120b
 Qwen3 (235B-A22B, Q3) | ~qwen3-235b-a22b+q3-k-m
 Gemma3/27B/Q4_K_M | gemma-3-27b+q4-k-m
 Qwen3-30B-A3B 4位量化 | ~qwen3-30b-a3b+q4-k-m
+accounts/fireworks/models/llama-v3p1-70b-instruct | llama-3.1-70b
+accounts/fireworks/models/deepseek-v3p1 | deepseek-v3.1
+accounts/fireworks/models/qwen2p5-coder-32b-instruct | qwen2.5-coder-32b
+accounts/fireworks/models/glm-4p6 | glm-4.6
+accounts/fireworks/models/kimi-k2p5 | kimi-k2.5
+fireworks_ai/accounts/fireworks/models/llama4-maverick-instruct-basic | llama-4-maverick
+vertex_ai/openai/gpt-oss-120b-maas | gpt-oss-120b
+qwen3-0p6b | qwen3-0.6b
+qwen/qwen3-235b-a22b-07-25 | ~qwen3-235b-a22b-instruct-2507
+deepseek v3 03-24 | deepseek-v3-0324
+deepseek.v3-v1:0 | ~deepseek-v3.1
+us.deepseek.v3-v1:0 | ~deepseek-v3.1
+Qwen3.5-397B-A17B @ Q4 | ~qwen3.5-397b-a17b+q4-k-m
+NexaSDK Qwen3-4B-GGUF:Q4_0 | ~qwen3-4b+q4-0
+running GLM-4.6 IQ2 on a single 4090 with 192GB ram | ~glm-4.6+iq2-m
+anyone tried Qwen3 Next 80B on Strix Halo 128GB? | ~qwen3-next-80b-a3b-instruct
+[Bug]: CUDA OOM when loading Qwen3-32B-AWQ | qwen3-32b+awq-int4
+[Usage]: How to run DeepSeek-V3 on 2 nodes of 8xH100? | ~deepseek-v3
+Can I run gpt-oss-120b on a Mac Studio M4 Max 64GB? | ~gpt-oss-120b
+Qwen3-VL-32B-Instruct not working in llama.cpp | ~qwen3-vl-32b
+GLM-4.7-Flash is slow on my 7900 XTX | ~glm-4.7-flash
+Is Mistral Small 3.2 better than Gemma 3 27B? | ?
+What's the speed of Qwen3.5 27B on dual 5060 Ti? | ~qwen3.5-27b
+Feature request: support for Step-3.5-Flash | step-3.5-flash
+DeepSeek R1 0528 on CPU | ~deepseek-r1-0528
+what is the best model | ?
+best coding model | ?
+mlx-community/gemma-3n-E4B-it-lm-4bit | gemma-3n-e4b+mlx-4bit
+QVQ 72B Preview | ~qwen2-72b
+NeuralBeagle14-7B | ~mistral-7b-v0.1
+Skywork-o1-Open-Llama-3.1-8B | ~llama-3.1-8b
+Light-R1 14B | ~deepseek-r1-distill-qwen-14b
+Cydonia 24B v4 | ~mistral-small-3-24b
+Airoboros L2 70B | ~llama-2-70b
+Dan's Personality Engine 24B | ~mistral-small-3-24b
+bartowski_Qwen2.5-Coder-32B-Instruct-Q4_K_L.gguf | qwen2.5-coder-32b+q4-k-l
+ggml-org_gpt-oss-20b-GGUF_gpt-oss-20b-mxfp4.gguf | gpt-oss-20b+mxfp4
+~/.cache/llama.cpp/unsloth_Qwen3-30B-A3B-GGUF_Qwen3-30B-A3B-Q4_K_M.gguf | qwen3-30b-a3b+q4-k-m
+zai-org/GLM-4.6 compressed-tensors | ~glm-4.6
 """
