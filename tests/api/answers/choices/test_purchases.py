@@ -14,6 +14,17 @@ from tests.support.answers import CATALOG, workload
 
 JUDGES = Judges(CATALOG, Calibration.load())
 APPLE = frozenset({"apple"})
+#: Model, workload and budget in US dollars; what a knowledgeable user buys for it, and what not, each number by accelerator.
+BUYERS = [
+    ("gpt-oss-120b", "coding", 3000, (1, "strix-halo-8060s-128gb"), (1, "rtx-3090")),  # all of it in one memory
+    ("gpt-oss-120b", "coding", 5000, (1, "strix-halo-8060s-128gb"), (1, "dgx-spark")),  # as good, for less
+    ("gpt-oss-20b", "chat", 2000, (1, "rtx-5060-ti-16-gb"), (1, "tesla-p40")),  # no server part of 2016
+    ("qwen3-coder-next", "coding", 4500, (1, "strix-halo-8060s-128gb"), (1, "rtx-4060-ti-16-gb")),  # fits whole
+    ("glm-4.5-air", "chat", 4000, (1, "strix-halo-8060s-128gb"), (1, "rtx-5060-ti-16-gb")),  # fits whole
+    ("qwen3.8-27b", "coding", 3000, (1, "rtx-3090"), (1, "strix-halo-8060s-64gb")),  # a dense model wants bandwidth
+    ("llama-3.3-70b", "chat", 6000, (2, "rtx-3090"), (1, "dgx-spark")),  # the same
+    ("qwen3.5-4b", "chat", 1000, (1, "rtx-3060-12-gb"), (1, "tesla-m40-24-gb")),  # no server part of 2015
+]
 
 
 def test_a_mac_for_a_large_mixture_of_experts() -> None:
@@ -34,6 +45,18 @@ def test_the_best_model_within_a_budget() -> None:
     assert all(p.offer.usd is not None and p.offer.usd <= 2500 for p in answer.purchases.meeting)
     over = next(p for p in answer.purchases.near if p.offer.usd is not None and p.offer.usd > 2500)
     assert "above the budget" in " ".join(why_missed(over))
+
+
+@pytest.mark.parametrize(("model", "use", "budget_usd", "bought", "left"), BUYERS)
+def test_machines_for_a_model_are_in_the_order_of_a_knowledgeable_user(
+    model: str, use: str, budget_usd: float, bought: tuple[int, str], left: tuple[int, str]
+) -> None:
+    answer = purchases(JUDGES, [model], needs_of(workload(use)), replace(terms_of(CATALOG), budget_usd=budget_usd))
+    value = {
+        (purchase.offer.count, purchase.offer.ware.accelerator.slug): purchase.value
+        for purchase in (*answer.purchases.beaten, *answer.purchases.meeting)
+    }
+    assert value[bought] > value[left]
 
 
 def test_rent_or_buy_at_the_hours_stated() -> None:
