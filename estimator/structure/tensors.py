@@ -135,11 +135,19 @@ def _stored_mtp(model: ModelArchitecture, norm: int) -> Iterator[Tensor]:
 
 
 #: Architectures whose GGUF files fuse query, key and value into one tensor.
-FUSED_QKV = frozenset({"Phi3ForCausalLM", "DbrxForCausalLM", "BailingMoeV2ForCausalLM"})
+FUSED_QKV = frozenset({
+    "BailingMoeV2ForCausalLM", "BloomForCausalLM", "ChatGLMModel", "CodeShellForCausalLM", "DbrxForCausalLM",
+    "FalconForCausalLM", "GPT2LMHeadModel", "GPTBigCodeForCausalLM", "GPTNeoXForCausalLM", "JAISLMHeadModel",
+    "MptForCausalLM", "OpenELMForCausalLM", "Phi3ForCausalLM", "Plamo2ForCausalLM", "Plamo3ForCausalLM",
+    "QWenLMHeadModel", "SarvamMoEForCausalLM",
+})  # fmt: skip
 #: Architectures whose GGUF files fuse the two gates of a delta net into ``ssm_ba``.
 FUSED_ALPHA_BETA = frozenset({"Qwen3NextForCausalLM"})
 #: Architectures whose GGUF files fuse the gate and the up projection into ``ffn_up``.
-FUSED_GATE_UP = frozenset({"Phi3ForCausalLM", "Glm4ForCausalLM", "Glm4vForConditionalGeneration", "GlmForCausalLM"})
+FUSED_GATE_UP = frozenset({
+    "ChatGLMModel", "Glm4ForCausalLM", "Glm4vForConditionalGeneration", "GlmForCausalLM", "Phi3ForCausalLM",
+    "Plamo2ForCausalLM", "Plamo3ForCausalLM",
+})  # fmt: skip
 
 
 def _grouped(model: ModelArchitecture, layer: Layer, index: int) -> Iterator[Tensor]:

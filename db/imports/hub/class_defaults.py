@@ -17,6 +17,7 @@ COMMON_NAMES: dict[str, str] = {
     "n_layer": "num_hidden_layers", "n_layers": "num_hidden_layers", "num_layers": "num_hidden_layers",
     "num_transformer_layers": "num_hidden_layers",
     "n_head": "num_attention_heads", "n_heads": "num_attention_heads", "num_heads": "num_attention_heads",
+    "layers": "num_hidden_layers", "embed_dim": "hidden_size", "dim_head": "head_dim", "dim_ff": "intermediate_size",
     "attention_heads": "num_attention_heads", "intermediate_multiple_size": "expansion_ratio",
     "num_kv_heads": "num_key_value_heads", "n_head_kv": "num_key_value_heads", "n_kv_heads": "num_key_value_heads",
     "num_attention_groups": "num_key_value_heads", "num_query_groups": "num_key_value_heads",

@@ -83,7 +83,7 @@ def _prediction_heads(values: Mapping[str, Any], facts: Mapping[str, Any]) -> di
 
 
 #: Classes whose output head is a table of its own whatever the configuration says.
-_NEVER_TIED = frozenset({"BailingHybridForCausalLM", "KimiLinearForCausalLM"})
+_NEVER_TIED = frozenset({"BailingHybridForCausalLM", "CpmAntForCausalLM", "KimiLinearForCausalLM"})
 #: Keys whose default says nothing about the size or the speed.
 _NO_SIZE = frozenset({"tie_word_embeddings", "layer_types", "use_cache"})
 

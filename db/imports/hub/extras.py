@@ -15,6 +15,7 @@ from db.imports.hub.own_parts import (
     gated_norms,
     inkling2,
     of_cross_layers,
+    prompts,
     relative_positions,
     scaled_layers,
     shared_blocks,
@@ -53,6 +54,8 @@ def extra_parameters(
     elif name == "LongcatFlashForCausalLM":
         idle = whole(values, "zero_expert_num", 0, _HEADS, 0) or 0
         extras.append(("router rows of the idle experts", facts["mlp_pattern"].count("E") * idle * (hidden + 1)))
+    elif name == "CpmAntForCausalLM":
+        extras += prompts(values, hidden, facts["n_heads"])
     elif name == "JetMoeForCausalLM" and values.get("bias") is not False:
         extras.append(("biases behind the experts of attention and feed-forward", 2 * layers * hidden))
     elif name.startswith("Zamba"):
@@ -108,7 +111,7 @@ def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
         return [("biases of the output gates", layers * facts["n_heads"])]
     if name == "BitNetForCausalLM":
         return [("norms inside attention and feed-forward", layers * (hidden + (facts["intermediate_size"] or 0)))]
-    if name == "BloomForCausalLM":
+    if name in ("BloomForCausalLM", "GitForCausalLM"):
         return [("norm of the embedding", 2 * hidden)]
     if name == "ChameleonForConditionalGeneration":
         return [("biases of the head norms", layers * width * (facts["n_heads"] + facts["n_kv_heads"]))]
@@ -126,6 +129,10 @@ def _of_structure(name: str, facts: Mapping[str, Any]) -> list[tuple[str, int]]:
         return [("scales of the layers", layers * (2 * hidden + inner)), ("scales of the logits", facts["vocab_size"])]
     if name == "Dots3NoteForCausalLM":
         return [("norms of the rotated keys", layers * facts["attention"]["mla"]["qk_rope_head_dim"])]
+    if name.startswith("Kosmos2"):
+        # Kosmos 2 has a norm behind the heads, too; Kosmos 2.5 tells text from image by two rows.
+        of_heads = 2 * hidden if name.startswith("Kosmos2_5") else layers * 2 * hidden
+        return [("norms inside attention and feed-forward", layers * 2 * (facts["intermediate_size"] or 0) + of_heads)]
     if name == "HrmTextForCausalLM":
         return [("first state of the low stack", hidden)]
     if name == "ModernBertDecoderForCausalLM":

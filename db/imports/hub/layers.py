@@ -17,6 +17,7 @@ _LETTERS = {
     "attention": "F",
     "sliding_attention": "S",
     "chunked_attention": "C",
+    "reference_sliding_attention": "F",
     "linear_attention": "L",
     "mamba": "M",
     "mamba2": "M",
@@ -296,6 +297,7 @@ def feed_forwards(values: Mapping[str, Any], family: Family, layers: int, *, has
     if isinstance(named, str):
         named = [int(number) for number in re.findall(r"\b[0-9]{1,5}\b", named)]
     if named:
+        values.get("interleave_moe_layer_step")  # Beside a list it says the same.
         return _at("moe_layers", "E", "D")({"moe_layers": named}, layers) or ""
     return _by_rule(values, family, layers)
 

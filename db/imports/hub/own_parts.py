@@ -93,7 +93,9 @@ def shared_blocks(values: Mapping[str, Any], facts: Mapping[str, Any], *, has_ad
     if values.get("attention_hidden_size") not in (None, 2 * hidden):
         raise ImportFactsError(f"'attention_hidden_size' must be {2 * hidden}", "attention_hidden_size")
     blocks = whole(values, "num_mem_blocks", 1, 64, 1) or 1
-    block = 7 * hidden * inner + 3 * hidden * width + 3 * hidden
+    block = (
+        3 * hidden * inner + 4 * hidden * facts["n_kv_heads"] * facts["head_dim_k"] + 3 * hidden * width + 3 * hidden
+    )
     extras = [("shared transformer blocks", blocks * block), ("projections of the shared blocks", hybrid * hidden**2)]
     if has_adapters:
         rank = needed(values, "adapter_rank", 1, _WIDTH)
@@ -102,6 +104,22 @@ def shared_blocks(values: Mapping[str, Any], facts: Mapping[str, Any], *, has_ad
             low_rank += 3 * rank * (2 * hidden + inner)
         extras.append(("adapters of the shared blocks", hybrid * low_rank))
     return extras
+
+
+def blocks_of_zamba(values: Mapping[str, Any]) -> list[str]:
+    """Zamba's blocks where no key lists them: two and a hybrid one, then hybrid ones in equal steps (``ZambaConfig``)."""
+    layers = needed(values, "num_hidden_layers", 3, _LAYERS)
+    period, offset = needed(values, "attn_layer_period", 1, _LAYERS), needed(values, "attn_layer_offset", 0, _LAYERS)
+    spaced = ["hybrid" if index % period == offset else "mamba" for index in range(layers - 3)]
+    return ["mamba", "mamba", "hybrid", *spaced]
+
+
+def prompts(values: Mapping[str, Any], hidden: int, heads: int) -> list[tuple[str, int]]:
+    """CPM-Ant: rows of the embedding for prompts, rows for segments, and biases of positions and segments by head."""
+    segments = needed(values, "segment_types", 1, _HEADS)
+    rows = needed(values, "prompt_types", 1, _HEADS) * needed(values, "prompt_length", 1, _HEADS)
+    biases = segments * segments + needed(values, "position_bias_num_buckets", 1, _TOKENS)
+    return [("rows of prompts and segments", (rows + segments) * hidden), ("biases of positions", biases * heads)]
 
 
 def altup(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:

@@ -13,6 +13,7 @@ from db.imports.errors import ImportFactsError
 from db.imports.hub.class_defaults import COMMON_NAMES, ESSENTIAL, ConfigValues, table, type_of_class
 from db.imports.hub.class_names import MINICPM_V, MODEL_TYPES, OTHER_KINDS, OTHER_NAMES, SHARED_NAMES
 from db.imports.hub.families import FAMILIES, Family
+from db.imports.hub.own_parts import blocks_of_zamba
 
 #: Heads other than that of a language model, by the end of a class's name.
 _OTHER_HEADS = {
@@ -26,6 +27,9 @@ _OTHER_HEADS = {
     "ForRewardModel": "reward model",
     "AssistantForCausalLM": "drafter of another model",
     "ForBlockDiffusion": "diffusion model",
+    "EagleForCausalLM": "drafter of another model",
+    "ForCausalLMEagle3": "drafter of another model",
+    "MedusaForCausalLM": "drafter of another model",
 }
 #: Classes of one vision-language project that wrap a language model: ``LlavaQwen2ForCausalLM``.
 _WRAPPER = re.compile(r"(?:Llava|Mini_Gemini|Bunny|Cambrian|TinyLlava)(\w+)")
@@ -69,6 +73,8 @@ def language_model(config: Mapping[str, Any]) -> Section:
         own = _of_pairs(own)
     _require_own_sizes(config, own)
     values = ConfigValues(own, _type(name, types, names), type_is_stated=any(types))
+    if name == "ZambaForCausalLM" and values.get("hybrid_override_pattern") is None:
+        values.own["hybrid_override_pattern"] = blocks_of_zamba(values)
     return Section(name, FAMILIES[name], values)
 
 
@@ -176,8 +182,9 @@ def _type(name: str, types: list[str | None], names: list[str | None]) -> str | 
     """The model type whose class gives the defaults."""
     known = table()["types"]
     for model_type in types:
-        # A type whose own class cannot be read is that of another model (Grok 2 states GIT's).
-        if model_type in known and _known([], [model_type]):
+        # A type whose own class cannot be read, or has other traits, is that of another model (Grok 2 states GIT's).
+        own_class = _known([], [model_type])
+        if model_type in known and own_class and FAMILIES[own_class] == FAMILIES[name]:
             return str(known[model_type].get("text", model_type))
     for class_name in (name, *names):
         model_type = type_of_class().get(str(class_name))

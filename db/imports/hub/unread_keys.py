@@ -87,7 +87,8 @@ def require_all_read(values: ConfigValues, facts: Mapping[str, Any]) -> None:
     without = beside_the_point(facts, values.own)
     for key, value in values.unread():
         name = key.rpartition(".")[2]
-        if value == values.default(key) or name in without or _HARMLESS.fullmatch(name):
+        of_vision = key.startswith("vision_config.")
+        if value == values.default(key) or name in without or of_vision or _HARMLESS.fullmatch(name):
             continue
         if _HEAD_NORM.fullmatch(name) and value is (facts["attention"]["qk_norm"] != "none"):
             continue

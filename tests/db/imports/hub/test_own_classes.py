@@ -196,6 +196,48 @@ CHECKPOINTS: dict[str, tuple[dict[str, Any], int, int, int]] = {
         },
         2_662_214_560, 9 * 2 * 32 * 160, 54 * 4 * (3 * (5120 + 2 * 64) + 64 * 5120),
     ),
+    # Its file lists no blocks: the class has a hybrid one third, then one in six.
+    "Zamba 7B": (
+        {
+            "architectures": ["ZambaForCausalLM"], "model_type": "zamba", "hidden_size": 3712, "intermediate_size": 14848,
+            "num_hidden_layers": 76, "num_attention_heads": 16, "attention_head_dim": 464, "num_key_value_heads": 16,
+            "attn_layer_period": 6, "attn_layer_offset": 4, "n_mamba_heads": 2, "mamba_dt_rank": 232, "vocab_size": 32000,
+        },
+        7_232_490_496, 13 * 2 * 16 * 464, 76 * 4 * 7424 * (3 + 16),
+    ),
+    # The library's counts, without the towers of vision.
+    "GIT base": (
+        {"architectures": ["GitForCausalLM"], "model_type": "git", "hidden_size": 768, "num_hidden_layers": 6,
+         "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 30522, "tie_word_embeddings": False},
+        90_227_514, 6 * 2 * 768, 0,
+    ),
+    "CPM-Ant 10B": (
+        {"architectures": ["CpmAntForCausalLM"], "model_type": "cpmant", "hidden_size": 4096, "dim_head": 128,
+         "num_hidden_layers": 48, "num_attention_heads": 32, "dim_ff": 10240, "vocab_size": 30720},
+        9_517_453_312, 48 * 2 * 4096, 0,
+    ),
+    "Kosmos 2": (
+        {
+            "architectures": ["Kosmos2ForConditionalGeneration"], "model_type": "kosmos-2", "vision_config": {},
+            "text_config": {"model_type": "kosmos_2_text_model", "embed_dim": 2048, "layers": 24, "attention_heads": 32,
+                            "ffn_dim": 8192, "vocab_size": 65037, "max_position_embeddings": 2048},
+        },
+        1_342_289_920, 24 * 2 * 2048, 0,
+    ),
+    "Kosmos 2.5": (
+        {
+            "architectures": ["Kosmos2_5ForConditionalGeneration"], "model_type": "kosmos-2.5",
+            "text_config": {"model_type": "kosmos_2_5_text_model", "embed_dim": 1536, "layers": 24, "attention_heads": 16,
+                            "ffn_dim": 6144, "vocab_size": 108481, "max_position_embeddings": 4096},
+        },
+        846_884_352, 24 * 2 * 1536, 0,
+    ),
+    "Apriel 5B": (
+        {"architectures": ["AprielForCausalLM"], "model_type": "apriel", "hidden_size": 4096, "num_hidden_layers": 28,
+         "num_attention_heads": 24, "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 8192,
+         "vocab_size": 131072},
+        28 * (2 * 4096 * 4096 + 3 * 4096 * 8192 + 2 * 4096) + (2 * 131072 + 1) * 4096, 28 * 2 * 8 * 128, 0,
+    ),
     "Step 3": (
         {
             "architectures": ["Step3VLForConditionalGeneration"], "model_type": "step3_vl", "vision_config": {},

@@ -1,0 +1,38 @@
+"""Which part and which class of a configuration is the language model."""
+
+from __future__ import annotations
+
+import pytest
+
+from db.imports.errors import ImportFactsError
+from db.imports.hub.config import facts_from_config
+
+
+def test_a_type_of_another_model_gives_no_defaults() -> None:
+    """Grok 2 states the model type of GIT, whose classes have nothing in common with it."""
+    config = {
+        "architectures": ["Grok1ForCausalLM"], "hidden_size": 8192, "intermediate_size": 32768, "num_hidden_layers": 64,
+        "moe_intermediate_size": 16384, "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 128,
+        "num_local_experts": 8, "num_experts_per_tok": 2, "vocab_size": 131072, "residual_moe": True,
+    }  # fmt: skip
+    facts = [facts_from_config({**config, "model_type": kind}) for kind in ("git", "grok-2")]
+    assert facts[0]["params_computed"] == facts[1]["params_computed"]
+    assert facts[0]["context_length"] is facts[1]["context_length"] is None
+
+
+def test_a_spacing_beside_the_list_of_layers_with_experts_is_read() -> None:
+    config = {"model_type": "llama4_text", "num_hidden_layers": 4}
+    facts = facts_from_config({**config, "moe_layers": [1, 3], "interleave_moe_layer_step": 2})
+    assert facts["mlp_pattern"] == "DEDE"
+
+
+@pytest.mark.parametrize("name", ["EagleForCausalLM", "LlamaForCausalLMEagle3", "MedusaForCausalLM"])
+def test_drafters_are_refused_as_what_they_are(name: str) -> None:
+    with pytest.raises(ImportFactsError, match="is a drafter of another model"):
+        facts_from_config({"architectures": [name], "model_type": "llama"})
+
+
+def test_sizes_of_the_vision_tower_are_not_those_of_the_language_model() -> None:
+    vision = {"embed_dim": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
+    facts = facts_from_config({"model_type": "idefics", "vision_config": vision})
+    assert facts["intermediate_size"] == 11008
