@@ -13,12 +13,13 @@ _INTEGRATED = "(?:i-?gpu|(?:integrated|onboard) (?:gpu|graphics)|integrierte gra
 INTEGRATED = re.compile(rf"(?<![^\W_]){_INTEGRATED}(?![^\W_])", re.I)
 #: Words of questions and of titles of reports, between gaps, which name no model.
 _ASKED = (
-    "any(?:body|one)?|are|benchmark(?:ing|s)?|best|bug|ca(?:n|n['’]?t|nnot)|could|config(?:uration)?|crash(?:es|ed|ing)?"
-    "|cuda|deploy(?:ing)?|do|does|doesn['’]?t|errors?|fail(?:s|ed|ing)?|fast|feature|fine-?tun(?:e|ing)|fits?|for"
-    "|get(?:s|ting)?|good|hangs?|has|have|help|how|i|is|issue|it|load(?:s|ing)?|locally|memory|need|not|of|on|oom|out"
-    "|performance|problem|q?lora|question|recommended|requests?|results?|run(?:s|ning)?|serv(?:e|es|ing)|settings?|should"
-    "|slow|slowly|someone|speed|support|tested|testing|to|too|train(?:ing)?|tried|try(?:ing)?|us(?:e|es|ing|age)|very|want"
-    "|we|what(?:['’]s)?|when|which|while|why|will|working|works?|would|you"
+    "any(?:body|one)?|are|benchmark(?:ing|s)?|best|broken|bug|ca(?:n|n['’]?t|nnot)|config(?:uration)?|could"
+    "|crash(?:es|ed|ing)?|cuda|deploy(?:ing)?|do|does|doesn['’]?t|errors?|fail(?:s|ed|ing)?|fast|feature|fine-?tun(?:e|ing)"
+    "|fits?|for|garbage|generat(?:es?|ing|ion)|get(?:s|ting)?|gibberish|good|hangs?|has|have|help|how|i|inference|is|issue"
+    "|it|load(?:s|ing)?|locally|memory|need|not|of|on|oom|out|output(?:s|ting)?|performance|problem|process(?:es|ing)"
+    "|prompts?|q?lora|question|recommended|requests?|results?|run(?:s|ning)?|serv(?:e|es|ing)|settings?|should|slow|slowly"
+    "|someone|speed|support|tested|testing|throughput|to|tokens?|too|train(?:ing)?|tried|try(?:ing)?|us(?:e|es|ing|age)"
+    "|very|want|we|what(?:['’]s)?|when|which|while|why|will|working|works?|would|wrong|you"
 )
 _NO_CARD = "(?:no|without|ohne|keine?) (?:gpu|grafikkarte)|cpu[- ]only|(?:only|nur) (?:an? )?cpu"
 #: Kind -> what stands for the words of other languages and signs.

@@ -288,4 +288,10 @@ bartowski_Qwen2.5-Coder-32B-Instruct-Q4_K_L.gguf | qwen2.5-coder-32b+q4-k-l
 ggml-org_gpt-oss-20b-GGUF_gpt-oss-20b-mxfp4.gguf | gpt-oss-20b+mxfp4
 ~/.cache/llama.cpp/unsloth_Qwen3-30B-A3B-GGUF_Qwen3-30B-A3B-Q4_K_M.gguf | qwen3-30b-a3b+q4-k-m
 zai-org/GLM-4.6 compressed-tensors | ~glm-4.6
+Ministral-3-14B-Reasoning-2512-Q4_K_M.gguf | ~ministral-3-14b+q4-k-m
+nomic-ai/gpt4all-falcon | ~falcon-7b
+Slow prompt processing with gpt-oss-120b on M3 Max | ~gpt-oss-120b
+GLM-4.6V-Flash gibberish output | ~glm-4-9b-0414
+Will Qwen3.6 27B run on a 16GB RTX 5060 Ti? | ~qwen3.6-27b
+Best settings for GLM 4.5 Air? | glm-4.5-air
 """
