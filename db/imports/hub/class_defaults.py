@@ -38,6 +38,7 @@ COMMON_NAMES: dict[str, str] = {
     "padded_vocab_size": "vocab_size", "embedding_size": "vocab_size",
     "d_inner": "mamba_inner_size", "tie_embedding": "tie_word_embeddings", "weight_tying": "tie_word_embeddings",
     "share_input_output_layers": "tie_word_embeddings", "normalize_qk_projections": "use_qk_norm",
+    "attention_layer_norm": "use_qk_norm",
     "n_routed_experts": "num_experts", "num_local_experts": "num_experts", "moe_num_experts": "num_experts",
     "moe_num_primary_experts": "num_experts", "moe_num_active_primary_experts": "num_experts_per_tok",
     "num_experts_per_token": "num_experts_per_tok", "experts_per_token": "num_experts_per_tok",

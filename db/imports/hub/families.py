@@ -250,7 +250,7 @@ FAMILIES: dict[str, Family] = {
     "ModernBertDecoderForCausalLM": Family(
         norm_type="LayerNorm (no bias)", tied=True, window_every=3, full_at=0
     ),
-    "MolmoForCausalLM": Family(qkv_bias=True, doubled_ffn=True),
+    "MolmoForCausalLM": Family(optional_qk_norm="full", qkv_bias=True, doubled_ffn=True),
     "MotifForCausalLM": _PLAIN,
     "MptForCausalLM": Family(gated_mlp=False, norm_type="LayerNorm (no bias)", tied=True, ffn_factor=4),
     "MuseGlimmerForConditionalGeneration": Family(norms=4, output_gate="full", window_every=4, counted_back=True),
@@ -266,7 +266,9 @@ FAMILIES: dict[str, Family] = {
     "OlmoHybridForCausalLM": Family(qk_norm="full", linear="GatedDeltaNet"),
     "OlmoeForCausalLM": Family(qk_norm="full"),
     "OlmoForCausalLM": Family(norm_type="LayerNorm (no weight)", norms=0, final_norms=0),
-    "OLMoForCausalLM": Family(norm_type="LayerNorm (no weight)", norms=0, final_norms=0, doubled_ffn=True),
+    "OLMoForCausalLM": Family(
+        optional_qk_norm="full", norm_type="LayerNorm (no weight)", norms=0, final_norms=0, doubled_ffn=True
+    ),
     "OpenAIGPTLMHeadModel": replace(_GPT2, final_norms=0),
     "OpenELMForCausalLM": Family(tied=True),
     "OPTForCausalLM": replace(_GPT2, position_offset=2),

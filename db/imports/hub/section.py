@@ -71,7 +71,7 @@ def language_model(config: Mapping[str, Any]) -> Section:
         own = _of_text_tokens(own)
     if name == "DoryForCausalLM":
         own = _of_pairs(own)
-    _require_own_sizes(config, own)
+    _require_own_sizes(config, own, is_flat=text is config)
     values = ConfigValues(own, _type(name, types, names), type_is_stated=any(types))
     if name == "ZambaForCausalLM" and values.get("hybrid_override_pattern") is None:
         values.own["hybrid_override_pattern"] = blocks_of_zamba(values)
@@ -85,9 +85,11 @@ _TIED_AS_TEXT = frozenset({
 })  # fmt: skip
 
 
-def _require_own_sizes(config: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def _require_own_sizes(config: Mapping[str, Any], own: Mapping[str, Any], *, is_flat: bool) -> None:
     """Refuse to take the sizes of a class in place of those of a language model under a name that is not read."""
-    if any(COMMON_NAMES.get(key, key) in ESSENTIAL for key in own):
+    stated = ESSENTIAL & {COMMON_NAMES.get(key, key) for key in own}
+    # A section may state its vocabulary alone; a file that does keeps the other sizes somewhere else.
+    if stated - ({"vocab_size"} if is_flat else frozenset()):
         return
     for key, part in config.items():
         if isinstance(part, Mapping) and {COMMON_NAMES.get(name, name) for name in part} >= ESSENTIAL:

@@ -36,3 +36,23 @@ def test_sizes_of_the_vision_tower_are_not_those_of_the_language_model() -> None
     vision = {"embed_dim": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "num_attention_heads": 16}
     facts = facts_from_config({"model_type": "idefics", "vision_config": vision})
     assert facts["intermediate_size"] == 11008
+
+
+def test_a_file_that_states_its_vocabulary_alone_keeps_the_sizes_elsewhere() -> None:
+    """MLC's own file has the model's keys in a part, and the vocabulary beside it."""
+    sizes = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 128256}
+    with pytest.raises(ImportFactsError, match="'model_config' has the sizes of a language model"):
+        facts_from_config({"model_type": "llama", "vocab_size": 128256, "model_config": sizes})
+
+
+def test_norms_of_all_heads_together_are_what_molmo_calls_attention_layer_norm() -> None:
+    config = {
+        "architectures": ["MolmoForCausalLM"], "model_type": "molmo", "hidden_size": 4096, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 22016, "vocab_size": 100278,
+        "qkv_bias": False,
+    }  # fmt: skip
+    plain, normed = (
+        facts_from_config({**config, "attention_layer_norm": switch})["params_exact_checkpoint"]
+        for switch in (False, True)
+    )
+    assert normed - plain == 32 * (4096 + 8 * 128)
