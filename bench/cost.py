@@ -74,6 +74,9 @@ SEARCHES = (
     "{ fits(filter: {safeContextTokens: {min: 5000}, or: [{engine: {in: [VLLM]}}, {recommended: true}]}) { totalCount } }",
     "{ fits(filter: {ttftMs: {max: 803}}, orderBy: [{field: SCORE, direction: ASC}]) { nodes { score } } }",
     "{ fits(orderBy: [{field: TTFT, direction: ASC}]) { nodes { score } } }",
+    "{ fits(filter: {ttftMs: {min: 20000}}) { nodes { score } } }",
+    "{ fits(filter: {status: {in: [FITS_WITH_OFFLOAD]}, minimumGrade: A}) { nodes { score } } }",
+    "{ fits(filter: {engine: {in: [IK_LLAMA_CPP]}}, orderBy: [{field: DECODE}]) { nodes { score } } }",
     "{ hosts { fits(filter: {score: {min: 50}}, orderBy: [{field: TTFT}]) { nodes { score } } } }",
 )
 

@@ -20,8 +20,8 @@ _LISTED = FieldCost(surcharge=1, page=True)
 #: The same by likeness to a word, which is compared with every name.
 _SEARCHED = FieldCost(surcharge=1, page=True, when=(When("filter.search", 400),))
 _PAGE = FieldCost(surcharge=1, once=_READ, page=True)
-#: Walks through all pairings, up to a second: where no few models or accelerators are named, orders without an index,
-#: and counts of what passes a filter.
+#: Walks through all pairings, up to a second: where no few models or accelerators are named, orders without an index, pages and
+#: counts of what passes a filter.
 _SCAN = 10_000
 _NARROWED = ("filter.model.in", "filter.gpu.in")
 _INDEXED = ("SCORE", "DECODE")
@@ -34,11 +34,27 @@ _LATE_ORDERS = frozenset(
 )
 
 
+#: Filters that too few of the first rows of an index may pass: then a page is a walk, too.
+_SELECTIVE = (
+    "quant",
+    "modelMatches",
+    "gpuMatches",
+    "status",
+    "decodeTokensPerSecond",
+    "ttftMs",
+    "safeContextTokens",
+    "score",
+    "engine",
+    "or",
+)
+
+
 def _scanned(owners: int) -> FieldCost:
     """A page of fits of all pairings, or of one of a kind of ``owners``, the lists of all of which are one walk."""
-    scan = partial(When, per_entry=_SCAN // owners, unless=_NARROWED)
+    scan = partial(When, per_entry=_SCAN // owners, unless=_NARROWED, shared=True)
     ordered = scan("orderBy.field", beside="orderBy.direction", values=_LATE_ORDERS)
-    return replace(_PAGE, when=(ordered,), total=(scan("filter"),))
+    filtered = (scan(f"filter.{name}") for name in _SELECTIVE)
+    return replace(_PAGE, when=(ordered, *filtered), total=(scan("filter"),))
 
 
 #: Fits that lie all over the table, met in the order of an index that is not their own.

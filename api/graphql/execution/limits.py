@@ -52,7 +52,8 @@ _ROWS = frozenset({"nodes", "edges"})
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries.
+    """More work of a field, by the argument at a path: ``most`` without it, else ``per_entry`` for each of its entries, or for
+    all of them together where it is ``shared``.
 
     A path leads through the first entry of a list. With ``values`` only these names of an enum count, each together with the
     name at the path ``beside`` where there is one. It is no work where one of the lists ``unless`` names few models or
@@ -65,6 +66,7 @@ class When:
     values: frozenset[tuple[str | None, ...]] | None = None
     beside: str = ""
     unless: tuple[str, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class FieldCost:
     subtree is answered for.
 
     ``lists`` are the paths of arguments whose lengths multiply to the items; an absent one counts once. ``items`` stands for
-    them where their first is not known. ``when`` adds to the work where an argument asks for more of it, ``total`` where the
+    them where their first is not known. ``when`` adds the work of the argument that asks for most, ``total`` where the
     connection is asked for its `totalCount`.
     """
 
@@ -205,7 +207,7 @@ class CostWalker:
             around = _Connection(items, total) if is_connection else _NONE
             inner = self._selections(field.selection_set, kind, around)
         inner = inner if is_connection else inner * items
-        once = field_cost.once + sum(self._asked(field, when) for when in field_cost.when)
+        once = field_cost.once + max((self._asked(field, when) for when in field_cost.when), default=0)
         return (1 + once + field_cost.surcharge * items + inner) * rows
 
     def _asked(self, field: FieldNode, when: When) -> int:
@@ -216,7 +218,7 @@ class CostWalker:
             names = tuple(_name_of(self._at(field, path)) for path in (when.path, when.beside) if path)
             return when.per_entry if names in when.values else 0
         entries = _length_of(self._at(field, when.path))
-        return when.most if entries is None else when.per_entry * entries
+        return when.most if entries is None else when.per_entry * (min(entries, 1) if when.shared else entries)
 
     def _introspection(self, field: FieldNode) -> int:
         self._lengths = self._lengths or introspection_lengths(self._schema)

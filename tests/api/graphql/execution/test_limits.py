@@ -272,11 +272,34 @@ def test_an_order_without_an_index_costs_a_walk_through_all_pairings(arguments: 
     assert cost_of(wide) == page + 10_000
 
 
+@pytest.mark.parametrize(
+    ("filtered", "more"),
+    [
+        ("ttftMs: {min: 20000}", 10_000),
+        ("safeContextTokens: {min: 1}, score: {max: 2}", 10_000),
+        ("status: {in: [FITS_TIGHTLY]}", 10_000),
+        ("or: [{score: {min: 1}}, {score: {max: 1}}]", 10_000),
+        ("or: []", 0),
+        ("ttftMs: null", 0),
+        ("minimumGrade: B, recommended: true", 0),
+        ('ttftMs: {min: 20000}, gpu: {in: ["a"]}', 0),
+    ],
+)
+def test_a_filter_that_few_may_pass_costs_a_walk_through_all_pairings(filtered: str, more: int) -> None:
+    page = cost_of("{ fits { nodes { score } } }")
+    assert cost_of(f"{{ fits(filter: {{{filtered}}}) {{ nodes {{ score }} }} }}") == page + more
+    late = f"{{ fits(filter: {{{filtered}}}, orderBy: [{{field: TTFT}}]) {{ nodes {{ score }} }} }}"
+    # An order without an index takes the same walk.
+    assert cost_of(late) == page + (0 if "gpu:" in filtered else 10_000)
+
+
 def test_orders_and_filters_of_variables_cost_as_written_ones() -> None:
     text = "query($f: FitFilter, $o: [FitOrder!]) { fits(filter: $f, orderBy: $o) { totalCount } }"
     plain = cost_of(text)
     assert cost_of(text, o=[{"field": "TTFT", "direction": "ASC"}]) == plain + 10_000
-    assert cost_of(text, f={"score": {"min": 50}}) == plain + 10_000
+    assert cost_of(text, f={"minimumGrade": "B"}) == plain + 10_000
+    # The page and the count.
+    assert cost_of(text, f={"score": {"min": 50}}) == plain + 20_000
     assert cost_of(text, f={"score": {"min": 50}, "gpu": {"in": ["a"]}}) == plain
 
 
@@ -304,7 +327,7 @@ def test_a_count_of_what_passes_a_filter_costs_where_it_is_asked_for() -> None:
     of_model = '{ model(slug: "a") { fits(filter: {score: {min: 50}}) { totalCount } } }'
     assert cost_of(of_model) < 1000
     every = cost_of("{ workloads { fits(filter: {score: {min: 50}}) { totalCount } } }")
-    assert every - cost_of("{ workloads { fits { totalCount } } }") == 10_000
+    assert every - cost_of("{ workloads { fits { totalCount } } }") == 20_000
 
 
 def test_costs_that_a_document_keeps_are_those_of_a_new_document() -> None:
