@@ -90,7 +90,7 @@ _LISTED = re.compile(
 #: A row of ``nvidia-smi``: index, name, and whether the driver stays loaded.
 _ROW = re.compile(
     r"^\|?\s*(?:\d{1,2}[\s|]+|(?=nvidia|geforce|quadro|tesla))(?P<name>\S.*?)[\s|]+(?:on|off)(?![^\W_])"
-    r"(?:[\s|:./]|\d[\da-f]*|off|n/a|mib|default)*$",
+    r"(?:[\s|:./]|\d[\da-f]*(?![\da-f])|off|n/a|mib|default)*$",
     re.I,
 )
 #: Lines of ``system_profiler`` behind the chip: its cores, those of the processor with their kinds, and what no name states.
