@@ -6,6 +6,7 @@ serve. The bundled catalog files replace the database until the first generation
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
@@ -116,6 +117,11 @@ class CatalogView:
         if known is None:
             known = self._derived[make] = make(proxy(self))
         return known
+
+    async def derived_aside(self, make: Callable[[CatalogView], T]) -> T:
+        """The same, made in a thread; at once when it is known."""
+        known: T | None = self._derived.get(make)
+        return await asyncio.to_thread(self.derived, make) if known is None else known
 
     @property
     def published(self) -> Generation:

@@ -104,8 +104,8 @@ class Judged:
         better = (worths >= worth) & (times <= seconds) & ((worths > worth) | (times < seconds))
         return int(self.order[better.argmax()]) if better.any() else None
 
-    def judgement(self, n: int) -> Judgement:
-        """All of one setup."""
+    def judgement(self, n: int, *, on_frontier: bool | None = None) -> Judgement:
+        """All of one setup; ``on_frontier`` is that among others than these setups."""
         setups, table = self.setups, self.table
         m, way, q = at = int(setups.model[n]), int(setups.way[n]), int(setups.quant[n])
         capability = table.capabilities[m][way]
@@ -122,7 +122,7 @@ class Judged:
             decode_tok_s=float(self.pace.decode_tok_s[m, q]),
             ttft_ms=float(self.pace.ttft_ms[m, q]) or None,
             answer_s=float(setups.seconds[n]),
-            on_frontier=bool(self.frontier[n]),
+            on_frontier=bool(self.frontier[n]) if on_frontier is None else on_frontier,
             reason=reason(
                 self._standing(n),
                 self._standing_of_pick,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -100,8 +99,7 @@ class Recommendations:
 
     def judgement(self, choice: Choice) -> Judgement:
         """The worth of an entry."""
-        judgement = self._judged.judgement(choice.place)
-        return replace(judgement, on_frontier=bool(self._on_frontier[choice.place]))
+        return self._judged.judgement(choice.place, on_frontier=bool(self._on_frontier[choice.place]))
 
     def rating(self, choice: Choice) -> float:
         """The rating of an entry alone."""
@@ -114,7 +112,14 @@ class Recommendations:
 
     def rank(self, choice: Choice) -> int:
         """Place in the list, from 1."""
-        return int(np.flatnonzero(self._places == choice.place)[0]) + 1
+        return int(self._ranks[choice.place])
+
+    @cached_property
+    def _ranks(self) -> Ints:
+        """Place in the list, from 1, of each place in what is judged; 0 for what is not chosen."""
+        ranks = np.zeros(len(self._judged.setups.model), dtype=np.intp)
+        ranks[self._places] = np.arange(1, len(self._places) + 1)
+        return ranks
 
     async def cells(self, reads: FitReads, choices: Sequence[Choice]) -> list[AnyCell]:
         """The fit of each of ``choices``: published, or live where it is not precomputed."""
@@ -131,7 +136,7 @@ async def recommendations(
     """
     if model is None and gpu is None:
         raise bad_input("Name a model, an accelerator, or both.", field="for")
-    paces = await asyncio.to_thread(reads.view.derived, Paces)
+    paces = await reads.view.derived_aside(Paces)
     if model is not None or question.users == 1 or reads.view.generation is None:
         first = None
     key = model and model.slug, gpu and gpu.slug, question, first
@@ -155,7 +160,7 @@ async def _models(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Quest
     """Every wanted model that is usable on an accelerator and reaches the target, once."""
     own = await paces.of(reads, gpu, question.slot, question.users)
     wanted = _wanted(reads.view, paces, gpu, question)
-    judged, places = await search(_judge_models, reads.view, paces, own, question, wanted)
+    judged, places = _judge_models(reads.view, paces, own, question, wanted)
     return _recommendations(reads.view, judged, places, question, own.whole, reads.view.models, gpu=gpu)
 
 
@@ -207,7 +212,7 @@ async def _gpus(reads: FitReads, paces: Paces, model: ModelRecord, question: Que
         good &= np.isfinite(power)
     pace = _limited(own, question, good[:, None])
     names = [gpu.accelerator.name for gpu in view.gpus]
-    judged = await search(_judge_one, view, paces, model, names, pace, question)
+    judged = _judge_one(view, paces, model, names, pace, question)
     cost = price if question.aim is Aim.CHEAPEST else power
     places = _by_aim(judged, question.aim, cost)
     machines = judged.setups.model[places]
@@ -227,7 +232,7 @@ async def _quants(
     bought = recommend.affordable([gpu.accelerator], question.buyer, _known([view.derived(prices_of)[gpu.slug]]))[0]
     pace = _limited(own, question, (np.arange(len(view.gpus)) == machine)[:, None] & bought)
     names = [model.name] * len(view.gpus)
-    judged = await search(partial(_judge_one, by_quant=True), view, paces, model, names, pace, question)
+    judged = _judge_one(view, paces, model, names, pace, question, by_quant=True)
     places = _by_aim(judged, question.aim, None)
     return _recommendations(view, judged, places, question, own.whole, view.precomputed_quants, model=model, gpu=gpu)
 

@@ -215,7 +215,7 @@ async def _recommendations(
     # One more than the page tells whether others follow.
     first = page.size + 1 if page.after is None and page.before is None and not page.backward else None
     listed = await _listed(context, asked, mode, first)
-    sealed = signature("recommendations", strawberry.asdict(asked), mode.value)
+    sealed = signature("recommendations", asked, mode.value)
     connection = slice_page(RecommendationConnection, listed.choices, page, context.view.state, sealed)
     if first is not None:
         connection.counter = partial(_count, context, asked, mode)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +39,7 @@ def ordered(items: list[Any], order_by: Sequence[Any] | None) -> list[Any]:
 def signature_of(kind: str, wanted: Any, order_by: Sequence[Any] | None) -> str:
     """Signature of a filter and an order, for the cursors of their list."""
     terms = [(term.field.name, term.direction.name) for term in order_by or ()]
-    return signature(kind, None if wanted is None else dataclasses.asdict(wanted), terms)
+    return signature(kind, wanted, terms)
 
 
 def _sortable(name: str, value: Any) -> Any:

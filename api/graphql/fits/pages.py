@@ -89,8 +89,7 @@ def selection_of(faces: Faces, asked: Asked) -> Selection:
     if latest is not None and (latest.query.one_per, latest.order_by, latest.wanted) == (one_per, order_by, wanted):
         return latest
     query, order = dataclasses.replace(store_query(faces, wanted), one_per=one_per), store_order(order_by)
-    condition: Any = None if wanted is None else dataclasses.asdict(wanted)
-    mark = signature(condition, [(term.field.value, term.descending) for term in order], query.one_per)
+    mark = signature(wanted, [(term.field.value, term.descending) for term in order], query.one_per)
     if len(selections) >= _KEPT_SELECTIONS:
         selections.clear()
     selection = selections[key] = Selection(wanted, order_by, query, order, mark)
