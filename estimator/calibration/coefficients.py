@@ -98,6 +98,8 @@ class Calibration:
         for slug, chips in self._chips["decode"].items():
             for chip in chips:
                 self._models_of_chips.setdefault(chip, []).append(slug)
+        #: Constants of several streams by engine.
+        self._streams = {name: stream_fields(constants) for name, constants in data["streams"]["engines"].items()}
         #: What was measured of decode and of prefill, by name of the stratum.
         self._seen = [
             {name: frozenset(known) for name, known in data[kind].get("seen", {}).items()}
@@ -204,16 +206,14 @@ class Calibration:
 
     def _of_streams(self, choices: EngineChoices) -> dict[str, NDArray[np.float64]]:
         """Constants of several streams by the engine of each pair, shape (pairs,), and log ends of their ranges."""
-        data, codes = self.data["streams"]["engines"], choices.engine.ravel()
-        names = [choices.software or engine.value for engine in ENGINES]
-        known = [data.get(stream_engine(name), data[OTHER_ENGINES]) for name in names]
+        known, other = self._streams, self._streams[OTHER_ENGINES]
+        names = (choices.software or engine.value for engine in ENGINES)
         # A pair that no engine runs has a code beyond those of the engines.
-        of_engines = [stream_fields(constants) for constants in (*known, data[OTHER_ENGINES])]
-        at = np.minimum(codes, len(known))
-        values = {field: np.array([fields[field] for fields in of_engines])[at] for field in of_engines[0]}
-        units = [bool(gpu.fp4_flops) for gpu in choices.gpus]
-        unpacked = {has: [unpacks(quant, has) for quant in choices.quants] for has in set(units)}
-        values["stream_unpacks"] = np.ravel([unpacked[has] for has in units])
+        of_engines = [*(known.get(stream_engine(name), other) for name in names), other]
+        at = np.minimum(choices.engine.ravel(), len(ENGINES))
+        values = {field: np.array([fields[field] for fields in of_engines])[at] for field in other}
+        unpacked = {has: [unpacks(quant, has) for quant in choices.quants] for has in (False, True)}
+        values["stream_unpacks"] = np.ravel([unpacked[bool(gpu.fp4_flops)] for gpu in choices.gpus])
         values["stream_tile"] = np.tile([stream_tile(quant) for quant in choices.quants], len(choices.gpus))
         return values
 
@@ -390,7 +390,7 @@ def _parallel(data: Mapping[str, Any]) -> Parallel:
 
 def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:
     """Which pairs have one of the ``wanted``; ``codes`` index ``known``."""
-    return np.isin(codes.ravel(), [known.index(value) for value in wanted])
+    return np.array([code < len(known) and known[code] in wanted for code in range(256)])[codes.ravel()]
 
 
 @lru_cache(maxsize=8)

@@ -51,6 +51,10 @@ class Situation:
     prompt_step_tokens: int = 0
     expected_occupancy: bool = False
 
+    def __hash__(self) -> int:
+        # Caches look situations up; a few telling fields spare hashing thirteen each time.
+        return hash((self.context_tokens, self.depth_tokens, self.prompt_tokens, self.batch))
+
     @property
     def held_tokens(self) -> int:
         """Tokens of cache of each stream on an engine that pages: all, or the mean and a margin; one stream may grow whole."""

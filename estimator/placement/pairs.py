@@ -90,6 +90,10 @@ class Pairs:
         splits = llama & ~in_one_pool & ~exllama
         steps = rig.batched_tokens(g)
         own_table = tables.table - (tables.weights.embedding if model.tied_embeddings else 0)
+        device, activation = tables.device[q] + in_one_pool * own_table[q], np.zeros(1)
+        if vllm.any():
+            device = device + vllm * _served(tables, own_table, rig)[q]
+            activation = server_activation_bytes(model, steps, rig.ranks, rig.server.sequences) * rig.count
         return cls(
             model=model,
             tables=tables,
@@ -106,10 +110,10 @@ class Pairs:
             by_cards=llama & ~in_one_pool & (rig.cards is not None),
             usable=rig.usable.ravel(),
             overhead=rig.overhead.ravel(),
-            device=tables.device[q] + in_one_pool * own_table[q] + vllm * _served(tables, own_table, rig)[q],
+            device=device,
             copies=cache_copies(model, rig, vllm | rig.cuts) if rig.cuts or (rig.count > 1 and vllm.any()) else None,
             lean=np.asarray(compute_of_cards(need, rig.count, pipelined=False).sum(axis=0)),
-            activation=server_activation_bytes(model, steps, rig.ranks, rig.server.sequences) * rig.count,
+            activation=activation,
             paging=Paging.of(model, need.situations, rig, engine == _VLLM, steps),
         )
 

@@ -98,8 +98,8 @@ class WholeLoad:
             split=None,
         )
 
-    def placed(self, pairs: Pairs, runs: Flags) -> Placed | None:
-        """The cells of ``runs`` (S, P); None when there are none."""
+    def placed(self, pairs: Pairs, runs: Flags, *, contexts: bool = True) -> Placed | None:
+        """The cells of ``runs`` (S, P), with their longest ``contexts`` or with 0; None when there are none."""
         holding = np.flatnonzero(runs.any(axis=0))
         if not len(holding):
             return None
@@ -120,7 +120,7 @@ class WholeLoad:
             on_host=np.asarray(0.0),
             total=self.total[:, at],
             usable=pairs.usable[at],
-            safe_context=self._safe_context(pairs, runs, p, at),
+            safe_context=self._safe_context(pairs, runs, p, at) if contexts else np.zeros(runs[:, at].shape),
             runs=runs[:, at],
             pipelined=True if pairs.rig.cards is None else self.pipelined[:, at],
         )

@@ -76,6 +76,8 @@ class PrefillWork:
 
 def _of_situations(need: Needs, placed: Placed, name: str) -> Floats:
     """A field of the situations, per cell; one number when all situations share it."""
+    if len(need.situations) == 1:
+        return np.asarray(float(getattr(need.situations[0], name)))
     values = np.array([float(getattr(situation, name)) for situation in need.situations])
     return values[0] if (values == values[0]).all() else values[placed.s]
 

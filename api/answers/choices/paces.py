@@ -118,7 +118,7 @@ class Paces:
         self._tables: dict[int, WorthTable] = {}
         self._work: dict[int, list[_Stacked]] = {}
         self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
-        self._loads: Recent[tuple[str, int, int], Loads] = Recent(_KEPT)
+        self._loads: Recent[tuple[str, int, int, bool], Loads] = Recent(_KEPT)
         #: Whole lists that were made of these.
         self.lists: Recent[Any, Any] = Recent(_KEPT_LISTS)
         #: Models that a question takes, (models,), by what it asks of them.
@@ -152,12 +152,12 @@ class Paces:
             self._kept.keep(key, pace)
         return pace
 
-    def loads(self, gpu: GpuRecord, slot: int, users: int) -> Loads:
-        """Loads of several users on an accelerator, as far as they were asked for."""
-        key = gpu.slug, slot, users
+    def loads(self, gpu: GpuRecord, slot: int, users: int, *, contexts: bool) -> Loads:
+        """Loads of several users on an accelerator, as far as they were asked for, with their longest ``contexts`` or not."""
+        key = gpu.slug, slot, users, contexts
         loads = self._loads.get(key)
         if loads is None:
-            loads = Loads(self, self._view, gpu, self._view.workloads[slot].spec, users)
+            loads = Loads(self, self._view, gpu, self._view.workloads[slot].spec, users, contexts=contexts)
             self._loads.keep(key, loads)
         return loads
 
@@ -252,7 +252,9 @@ class Paces:
             loads.lay_out(range(len(view.models)))
             return loads.pace()
         columns = _columns((len(view.gpus), len(self.quants)))
-        _write(columns, self.complete, self.outlined(owner, self.devices, self.hosts, workload, users))
+        overrides = NO_OVERRIDES if users == 1 else _WHOLE
+        outlined = self.outlined(owner, self.devices, self.hosts, loaded(workload, users), overrides)
+        _write(columns, self.complete, outlined)
         return self.pace(owner, columns, users)
 
     def outlined(
@@ -260,14 +262,12 @@ class Paces:
         model: ModelRecord,
         devices: tuple[Accelerator, ...],
         hosts: tuple[Host, ...],
-        workload: Workload,
-        users: int,
+        situation: Situation,
+        overrides: Overrides,
     ) -> Outline:
-        """A model on each device, several users at all depths and with everything on it. Raises EstimatorError."""
-        return outline(
-            self._view.architecture(model), devices, self.quants, (loaded(workload, users),), hosts, self._view.calibration,
-            NO_OVERRIDES if users == 1 else _WHOLE,
-        )  # fmt: skip
+        """A model on each device. Raises EstimatorError."""
+        architecture, calibration = self._view.architecture(model), self._view.calibration
+        return outline(architecture, devices, self.quants, (situation,), hosts, calibration, overrides)
 
     def pace(self, owner: Owner, columns: Columns, users: int) -> OwnerPace:
         """With the weights that are known to be had, or with all that run where a pairing has none of those."""
@@ -300,9 +300,13 @@ class Paces:
 class Loads:
     """Models under a load of several users on one accelerator, laid out when they are asked for."""
 
-    def __init__(self, paces: Paces, view: CatalogView, gpu: GpuRecord, workload: Workload, users: int) -> None:
-        self._paces, self._models, self._gpu, self._workload, self._users = paces, view.models, gpu, workload, users
-        self._machine = (gpu.accelerator,), (view.host_of(gpu),)
+    def __init__(
+        self, paces: Paces, view: CatalogView, gpu: GpuRecord, workload: Workload, users: int, *, contexts: bool = True
+    ) -> None:
+        self._paces, self._models, self._gpu, self._users = paces, view.models, gpu, users
+        overrides = replace(NO_OVERRIDES if users == 1 else _WHOLE, contexts=contexts)
+        #: What each model is laid out on, and how.
+        self._setting = (gpu.accelerator,), (view.host_of(gpu),), loaded(workload, users), overrides
         self._columns = _columns((len(view.models), len(view.precomputed_quants)))
         #: Models that were laid out, (models,).
         self.known = np.array([bool(model.missing_facts or gpu.missing_facts) for model in view.models])
@@ -312,8 +316,7 @@ class Loads:
         for place in places:
             if not self.known[place]:
                 with suppress(EstimatorError):
-                    block = self._paces.outlined(self._models[place], *self._machine, self._workload, self._users)
-                    _write(self._columns, [place], block)
+                    _write(self._columns, [place], self._paces.outlined(self._models[place], *self._setting))
                 self.known[place] = True
 
     def pace(self) -> OwnerPace:

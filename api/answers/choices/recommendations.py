@@ -169,7 +169,8 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
     view = reads.view
     alone = await paces.of(reads, gpu, question.slot, 1)
     wanted, by_speed = _wanted(view, paces, gpu, question), question.aim in (Aim.FASTEST, Aim.EFFICIENT)
-    loads = paces.loads(gpu, question.slot, question.users)
+    contexts = question.target.context_tokens is not None
+    loads = paces.loads(gpu, question.slot, question.users, contexts=contexts)
 
     def laid_out() -> tuple[Judged, Ints]:
         # No bound on safe contexts: those of several users are counted in another way.
