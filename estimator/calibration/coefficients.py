@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -98,8 +98,6 @@ class Calibration:
         for slug, chips in self._chips["decode"].items():
             for chip in chips:
                 self._models_of_chips.setdefault(chip, []).append(slug)
-        #: Constants of several streams by engine.
-        self._streams = {name: stream_fields(constants) for name, constants in data["streams"]["engines"].items()}
         #: What was measured of decode and of prefill, by name of the stratum.
         self._seen = [
             {name: frozenset(known) for name, known in data[kind].get("seen", {}).items()}
@@ -162,7 +160,7 @@ class Calibration:
             thinness=float(self._prefill.get("thinness", 0.0)),
             default_link_bytes_s=default_link_bytes_s,
             ttft_fixed_s=float(self.data["ttft_fixed_s"]),
-            parallel=_parallel(self.data["parallel"]),
+            parallel=Parallel.of(self.data["parallel"]),
             tensor_parallel=_among(choices.engine, ENGINES, TENSOR_PARALLEL_ENGINES),
             pipelines=_among(choices.backend, BACKENDS, PIPELINED_BACKENDS),
             peer_bytes_s=np.repeat([peer_bytes_s(gpu, default_link_bytes_s) for gpu in gpus], size),
@@ -203,6 +201,11 @@ class Calibration:
         peaks = {"peak_flops": peak, "attention_peak_flops": attention, "stream_peak_flops": of_streams}
         strata = {"decode": decode.astype(np.int64), "prefill": prefill.astype(np.int64)}
         return {**peaks, "step_tokens": step, **dict(zip(terms, np.exp(logs), strict=True))}, strata
+
+    @cached_property
+    def _streams(self) -> dict[str, dict[str, Any]]:
+        """Constants of several streams by engine."""
+        return {name: stream_fields(constants) for name, constants in self.data["streams"]["engines"].items()}
 
     def _of_streams(self, choices: EngineChoices) -> dict[str, NDArray[np.float64]]:
         """Constants of several streams by the engine of each pair, shape (pairs,), and log ends of their ranges."""
@@ -380,12 +383,6 @@ def _of_chips(measured: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, l
         chip: {stack: (sum(known) / len(known), []) for stack, known in stacks.items()}
         for chip, stacks in residuals.items()
     }
-
-
-def _parallel(data: Mapping[str, Any]) -> Parallel:
-    """The constants of the ``parallel`` part of ``calibration.json``."""
-    ranges = {name: (float(low), float(high)) for name, (low, high) in data["ranges"].items()}
-    return Parallel(**{name: float(data[name]) for name in ("hop", "sum", "host_sum", "unpipelined")}, ranges=ranges)
 
 
 def _among(codes: NDArray[np.uint8], known: Sequence[Any], wanted: frozenset[Any]) -> NDArray[np.bool_]:

@@ -34,6 +34,14 @@ class Parallel:
     unpipelined: float
     ranges: Mapping[str, tuple[float, float]]
 
+    @classmethod
+    def of(cls, constants: Mapping[str, Any]) -> Parallel:
+        """Those of a calibration."""
+        ranges = {name: (float(low), float(high)) for name, (low, high) in constants["ranges"].items()}
+        return cls(
+            **{name: float(constants[name]) for name in ("hop", "sum", "host_sum", "unpipelined")}, ranges=ranges
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SpeedCoefficients:
