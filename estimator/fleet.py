@@ -35,8 +35,6 @@ class Overrides:
     reserved_bytes: int = 0
     #: Whether weights may lie in system memory where the devices do not hold all.
     offloads: bool = True
-    #: Whether the longest contexts of whole loads are wanted; they are 0 without, in six sevenths of the time.
-    contexts: bool = True
 
 
 NO_OVERRIDES = Overrides()

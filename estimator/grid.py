@@ -203,10 +203,10 @@ def _laid_out(
     overrides: Overrides,
 ) -> tuple[ModelTables, Needs, Fleet, Placements, SpeedCoefficients]:
     fleet = fleet_of(model.architecture, model.is_moe, gpus, quants, hosts, overrides)
-    choices, rig, tables, need = fleet.choices, fleet.rig, model_tables(model, quants), needs(model, situations)
+    choices, rig = fleet.choices, fleet.rig
+    tables, need = model_tables(model, quants), needs(model, situations)
     split = overrides.gpu_layers, overrides.cpu_moe_layers
-    stacks = choices.engine, choices.backend
-    placed = place(model, tables, need, rig, fleet.available, *stacks, *split, contexts=overrides.contexts)
+    placed = place(model, tables, need, rig, fleet.available, choices.engine, choices.backend, *split)
     # Workloads all use flash attention; a question that turns it off is a situation of its own.
     flash = all(situation.flash_attention for situation in situations)
     coefficients = calibration.table(model, choices, overrides.build_age_years, flash_attention=flash)

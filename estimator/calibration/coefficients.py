@@ -93,11 +93,12 @@ class Calibration:
             kind: {slug: _of_chips(measured) for slug, measured in data[kind].get("measured", {}).items()}
             for kind in ("decode", "prefill")
         }
-        #: Models with rows of decode speed on each chip.
-        self._models_of_chips: dict[str, list[str]] = {}
-        for slug, chips in self._chips["decode"].items():
-            for chip in chips:
-                self._models_of_chips.setdefault(chip, []).append(slug)
+        #: Models with rows on each chip.
+        self._models_of_chips: dict[str, dict[str, list[str]]] = {kind: {} for kind in self._chips}
+        for kind, models in self._chips.items():
+            for slug, chips in models.items():
+                for chip in chips:
+                    self._models_of_chips[kind].setdefault(chip, []).append(slug)
         #: What was measured of decode and of prefill, by name of the stratum.
         self._seen = [
             {name: frozenset(known) for name, known in data[kind].get("seen", {}).items()}
@@ -272,22 +273,23 @@ class Calibration:
             for seen in self._seen
         ]
 
-    def decode_table(self, models: Sequence[ModelArchitecture], choices: EngineChoices) -> SpeedCoefficients:
-        """The parts of the decode speeds of each of ``models``, as :meth:`table` has them: arrays (models, pairs).
+    def stacked(self, models: Sequence[ModelArchitecture], choices: EngineChoices) -> SpeedCoefficients:
+        """The parts of the speeds of each of ``models``, as :meth:`table` has them: arrays (models, pairs).
 
         Ranges and evidence are those of no model.
         """
-        base = self._based(choices)
-        of_vendors = [self._of_vendors("decode", model.architecture, model.slug, base.vendors) for model in models]
-        logs = np.repeat(np.array(of_vendors)[:, base.vendor], len(choices.quants), axis=1)
-        known = {slug for chip in base.places for slug in self._models_of_chips.get(chip, ())}
-        for log, model in zip(logs, models, strict=True):
-            own = self._measured("decode", model, choices, base)[0] if model.slug in known else None
-            if own is not None:
-                log += own
+        base, overall = self._based(choices), {}
+        for kind, chips in self._models_of_chips.items():
+            of_vendors = [self._of_vendors(kind, model.architecture, model.slug, base.vendors) for model in models]
+            logs = np.repeat(np.array(of_vendors)[:, base.vendor], len(choices.quants), axis=1)
+            known = {slug for chip in base.places for slug in chips.get(chip, ())}
+            for log, model in zip(logs, models, strict=True):
+                own = self._measured(kind, model, choices, base)[0] if model.slug in known else None
+                if own is not None:
+                    log += own
+            overall[f"{kind}_overall"] = getattr(base.table, f"{kind}_overall") * np.exp(logs)
         launches = np.array([[model.launches_per_layer] for model in models])
-        overall = base.table.decode_overall * np.exp(logs)
-        return replace(base.table, decode_overall=overall, layer=base.table.layer * launches)
+        return replace(base.table, layer=base.table.layer * launches, **overall)
 
     def _with_model(self, model: ModelArchitecture, choices: EngineChoices, base: _Base) -> SpeedCoefficients:
         changes: dict[str, Any] = {}

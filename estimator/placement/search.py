@@ -32,12 +32,10 @@ def place(
     backend: NDArray[np.uint8],
     gpu_layers: int | None = None,
     cpu_moe_layers: int | None = None,
-    *,
-    contexts: bool = True,
 ) -> Placements:
     """Place ``model`` in every situation on every device; ``gpu_layers`` and ``cpu_moe_layers`` fix the split.
 
-    ``available``, ``engine`` and ``backend`` are of shape (G, Q). The longest ``contexts`` of whole loads may be left out.
+    ``available``, ``engine`` and ``backend`` are of shape (G, Q).
     """
     pairs = Pairs.of(model, tables, need, rig, available, engine, backend)
     load = WholeLoad.of(pairs)
@@ -59,4 +57,4 @@ def place(
         else:
             split = best_split(pairs, pairs.usable[p] - pairs.overhead[p] - load.compute[s, p], p, s)
         placed_split = place_split(pairs, load, out, s, p, split, forced=forced)
-    return replace(out, whole=load.placed(pairs, whole, contexts=contexts), split=placed_split)
+    return replace(out, whole=load.placed(pairs, whole), split=placed_split)

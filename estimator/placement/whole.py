@@ -72,6 +72,11 @@ class WholeLoad:
         total = loaded_bytes + compute
         return cls(fits, pipelined, kv_cache, loaded_bytes, compute, compute_host, total, usable - total)
 
+    def status(self, pairs: Pairs) -> NDArray[np.uint8]:
+        """Status of each cell (S, P)."""
+        tight = self.room < TIGHT_HEADROOM_FRACTION * pairs.usable
+        return _STATUS_OF[self.fits.view(np.uint8) + (self.fits & tight)]
+
     def placements(self, pairs: Pairs) -> Placements:
         """Everything on the devices where it fits, nothing elsewhere."""
         fits, on_cpu, shape = self.fits, pairs.on_cpu, self.fits.shape
@@ -81,10 +86,9 @@ class WholeLoad:
             out[...] = values
             return out
 
-        tight = self.room < TIGHT_HEADROOM_FRACTION * pairs.usable
         table = np.where(pairs.in_one_pool, 0.0, pairs.tables.table[pairs.q])
         return Placements(
-            status=_STATUS_OF[fits.view(np.uint8) + (fits & tight)],
+            status=self.status(pairs),
             strategy=_STRATEGY_OF[fits.view(np.uint8) + (fits & on_cpu)],
             gpu_layers=(fits & ~on_cpu) * np.uint16(pairs.model.n_layers + 1),
             cpu_moe_layers=np.zeros(shape, dtype=np.uint16),
@@ -98,8 +102,8 @@ class WholeLoad:
             split=None,
         )
 
-    def placed(self, pairs: Pairs, runs: Flags, *, contexts: bool = True) -> Placed | None:
-        """The cells of ``runs`` (S, P), with their longest ``contexts`` or with 0; None when there are none."""
+    def placed(self, pairs: Pairs, runs: Flags) -> Placed | None:
+        """The cells of ``runs`` (S, P); None when there are none."""
         holding = np.flatnonzero(runs.any(axis=0))
         if not len(holding):
             return None
@@ -120,7 +124,7 @@ class WholeLoad:
             on_host=np.asarray(0.0),
             total=self.total[:, at],
             usable=pairs.usable[at],
-            safe_context=self._safe_context(pairs, runs, p, at) if contexts else np.zeros(runs[:, at].shape),
+            safe_context=self._safe_context(pairs, runs, p, at),
             runs=runs[:, at],
             pipelined=True if pairs.rig.cards is None else self.pipelined[:, at],
         )

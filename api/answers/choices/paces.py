@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from api.answers.choices.stacks import WHOLE, BesideOthers, Stacks
 from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
 from api.catalog.records import GpuRecord, ModelRecord, Record
@@ -21,19 +22,16 @@ from db.fits.by_key import Figures, fetch_figures
 from db.fits.query import FitOwner
 from estimator import verdict
 from estimator.calibration.capability_prior import ModelTraits
-from estimator.fleet import NO_OVERRIDES, Fleet, Overrides, fleet_of
+from estimator.fleet import NO_OVERRIDES, Overrides
 from estimator.grid import Outline, outline
 from estimator.judgement.setups import Pace
 from estimator.judgement.worth import WorthTable, worth_table
-from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation, situation_of
-from estimator.placement.engines import named_architecture
+from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, Situation, needs, situation_of
 from estimator.placement.layer_sums import model_tables
-from estimator.placement.whole import LeastWholeLoads
+from estimator.placement.pairs import Pairs
+from estimator.placement.whole import WholeLoad
 from estimator.quant_choice import drawbacks, unpaged_points
-from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
-from estimator.speed.work import DecodeWork
-from estimator.structure.architecture import ModelArchitecture
-from estimator.structure.arrays import Flags, Floats, Ints
+from estimator.structure.arrays import Flags, Ints
 from estimator.structure.checkpoints import is_offered
 from estimator.types import Accelerator, EstimatorError, Host, Workload
 
@@ -41,7 +39,6 @@ from estimator.types import Accelerator, EstimatorError, Host, Workload
 _KEPT = 256
 #: Lists that are kept: up to half a megabyte each.
 _KEPT_LISTS = 48
-_WHOLE = Overrides(offloads=False)
 #: Part of the tokens of several contexts that one context holds in the same memory at least: buffers differ by some.
 _SURELY_HELD = 0.9
 #: Part of the memory by which sums of whole bytes may differ.
@@ -52,8 +49,6 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 Owner: TypeAlias = GpuRecord | ModelRecord
 Columns: TypeAlias = dict[str, NDArray[Any]]
-#: Places of models, the models, and their work and memory on any device.
-_Stacked: TypeAlias = tuple[Ints, list[ModelArchitecture], DecodeWork, LeastWholeLoads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +111,8 @@ class Paces:
         self._context_limits = limits
         self._mixtures = np.array([[model.is_mixture] for model in self.traits])
         self._tables: dict[int, WorthTable] = {}
-        self._work: dict[int, list[_Stacked]] = {}
+        #: What is computed of many models in one go.
+        self.stacks = Stacks(view, quants)
         self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
         self._loads: Recent[tuple[str, int, int, bool], Loads] = Recent(_KEPT)
         #: Whole lists that were made of these.
@@ -152,74 +148,32 @@ class Paces:
             self._kept.keep(key, pace)
         return pace
 
-    def loads(self, gpu: GpuRecord, slot: int, users: int, *, contexts: bool) -> Loads:
-        """Loads of several users on an accelerator, as far as they were asked for, with their longest ``contexts`` or not."""
-        key = gpu.slug, slot, users, contexts
+    def loads(self, gpu: GpuRecord, slot: int, users: int, beside: BesideOthers | None) -> Loads:
+        """Loads of several users on an accelerator, as far as they were asked for; their longest contexts where nothing is
+        known ``beside`` others."""
+        key = gpu.slug, slot, users, beside is None
         loads = self._loads.get(key)
         if loads is None:
-            loads = Loads(self, self._view, gpu, self._view.workloads[slot].spec, users, contexts=contexts)
+            loads = Loads(self, self._view, gpu, self._view.workloads[slot].spec, users, beside)
             self._loads.keep(key, loads)
         return loads
 
-    def at_most(self, gpu: GpuRecord, alone: OwnerPace, slot: int, users: int) -> OwnerPace:
+    def at_most(self, gpu: GpuRecord, alone: OwnerPace, situation: Situation, beside: BesideOthers) -> OwnerPace:
         """The pace of one user, with what is known of several before any is laid out: at best they do as well."""
-        situation, pace = loaded(self._view.workloads[slot].spec, users), alone.pace
+        pace = alone.pace
         # The longest context of one user ends where the memory or the model does.
         tokens = np.minimum(surely_held_tokens(situation), self._context_limits)
         holds = alone.holds & (alone.safe_context_tokens + _PAGE_TOKENS >= tokens)
-        speeds, room = self._beside_others(gpu, slot, situation)
-        holds &= room >= -_ROUNDING
-        tight = pace.tight | (room < verdict.TIGHT_HEADROOM_FRACTION - _ROUNDING)
-        speeds = np.minimum(pace.decode_tok_s, speeds)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            later_ms = np.where(pace.decode_tok_s > 0, 1e3 / speeds - 1e3 / pace.decode_tok_s, 0.0)
+        holds &= beside.room >= -_ROUNDING
+        tight = pace.tight | (beside.room < verdict.TIGHT_HEADROOM_FRACTION - _ROUNDING)
         most = replace(
-            pace, runs=holds, decode_tok_s=speeds, ttft_ms=np.where(pace.ttft_ms > 0, pace.ttft_ms + later_ms, 0.0),
+            pace, runs=holds, decode_tok_s=np.fmin(pace.decode_tok_s, beside.decode_tok_s),
+            ttft_ms=np.where(np.isnan(beside.ttft_ms), pace.ttft_ms, beside.ttft_ms),
             drawback_points=drawbacks(
-                tight, np.False_, unpaged_points(self.quants, [gpu.accelerator], users), np.False_
+                tight, np.False_, unpaged_points(self.quants, [gpu.accelerator], situation.batch), np.False_
             ),
         )  # fmt: skip
         return replace(alone, pace=most, whole=holds)
-
-    def _beside_others(self, gpu: GpuRecord, slot: int, situation: Situation) -> tuple[Floats, Floats]:
-        """Speeds of each of several users at most, whether a model fits or not, and the part of the memory that is left at
-        most, (models, quants); infinite where they are not known."""
-        speeds, room = np.full((2, *self.bits.shape), np.inf)
-        if gpu.missing_facts:
-            return speeds, room
-        if slot not in self._work:
-            self._work[slot] = [*self._stacked(gpu, slot, is_moe=False), *self._stacked(gpu, slot, is_moe=True)]
-        for places, models, work, loads in self._work[slot]:
-            fleet = self._fleet(gpu, is_moe=models[0].is_moe)
-            coefficients = self._view.calibration.decode_table(models, fleet.choices)
-            speeds[places] = stacked_decode_tok_s(work, situation.batch, coefficients)
-            taken = loads.total(fleet.choices.engine[0], fleet.rig.overhead[0], situation)
-            room[places] = 1.0 - taken / fleet.rig.usable[0]
-        speeds[np.isnan(speeds)] = np.inf
-        return speeds, room
-
-    def _stacked(self, gpu: GpuRecord, slot: int, *, is_moe: bool) -> list[_Stacked]:
-        """The models of a kind that engines and kernels treat alike, none or in one stack; alike for any ``gpu``."""
-        models = {
-            place: architecture
-            for place, model in enumerate(self._view.models)
-            if not model.missing_facts
-            and (architecture := self._view.architecture(model)).is_moe == is_moe
-            and not named_architecture(architecture.architecture)
-        }
-        if not models:
-            return []
-        situation = situation_of(self._view.workloads[slot].spec)
-        rig, stacked = self._fleet(gpu, is_moe=is_moe).rig, list(models.values())
-        work = stacked_work(stacked, self.quants, situation, rig)
-        return [
-            (np.array(list(models), dtype=np.intp), stacked, work, LeastWholeLoads.of(stacked, self.quants, situation))
-        ]
-
-    def _fleet(self, gpu: GpuRecord, *, is_moe: bool) -> Fleet:
-        """Engines and memory of an accelerator that holds all of a model, for models without rules of their own."""
-        machine = (gpu.accelerator,), self.quants, (self._view.host_of(gpu),)
-        return fleet_of("", is_moe, *machine, _WHOLE)
 
     async def _stored(self, reads: FitReads, owner: Owner, slot: int) -> OwnerPace | None:
         """The pace of the published fits; None for a model without any."""
@@ -252,7 +206,7 @@ class Paces:
             loads.lay_out(range(len(view.models)))
             return loads.pace()
         columns = _columns((len(view.gpus), len(self.quants)))
-        overrides = NO_OVERRIDES if users == 1 else _WHOLE
+        overrides = NO_OVERRIDES if users == 1 else WHOLE
         outlined = self.outlined(owner, self.devices, self.hosts, loaded(workload, users), overrides)
         _write(columns, self.complete, outlined)
         return self.pace(owner, columns, users)
@@ -301,12 +255,16 @@ class Loads:
     """Models under a load of several users on one accelerator, laid out when they are asked for."""
 
     def __init__(
-        self, paces: Paces, view: CatalogView, gpu: GpuRecord, workload: Workload, users: int, *, contexts: bool = True
+        self,
+        paces: Paces,
+        view: CatalogView,
+        gpu: GpuRecord,
+        workload: Workload,
+        users: int,
+        beside: BesideOthers | None = None,
     ) -> None:
-        self._paces, self._models, self._gpu, self._users = paces, view.models, gpu, users
-        overrides = replace(NO_OVERRIDES if users == 1 else _WHOLE, contexts=contexts)
-        #: What each model is laid out on, and how.
-        self._setting = (gpu.accelerator,), (view.host_of(gpu),), loaded(workload, users), overrides
+        self._paces, self._view, self._gpu, self._users, self._beside = paces, view, gpu, users, beside
+        self._situation = loaded(workload, users)
         self._columns = _columns((len(view.models), len(view.precomputed_quants)))
         #: Models that were laid out, (models,).
         self.known = np.array([bool(model.missing_facts or gpu.missing_facts) for model in view.models])
@@ -316,8 +274,31 @@ class Loads:
         for place in places:
             if not self.known[place]:
                 with suppress(EstimatorError):
-                    _write(self._columns, [place], self._paces.outlined(self._models[place], *self._setting))
+                    if self._beside is not None and self._beside.known[place]:
+                        self._hold(place, self._beside)
+                    else:
+                        self._outline(place)
                 self.known[place] = True
+
+    def _outline(self, place: int) -> None:
+        machine, overrides = self._gpu.accelerator, NO_OVERRIDES if self._users == 1 else WHOLE
+        hosts = (self._view.host_of(self._gpu),)
+        model = self._view.models[place]
+        _write(self._columns, [place], self._paces.outlined(model, (machine,), hosts, self._situation, overrides))
+
+    def _hold(self, place: int, beside: BesideOthers) -> None:
+        """Only where the model fits is left to find out."""
+        model, quants = self._view.architecture(self._view.models[place]), self._paces.quants
+        fleet = self._paces.stacks.fleet(self._gpu, model.architecture, is_moe=model.is_moe)
+        need, tables, choices = needs(model, (self._situation,)), model_tables(model, quants), fleet.choices
+        pairs = Pairs.of(model, tables, need, fleet.rig, fleet.available, choices.engine, choices.backend)
+        status = WholeLoad.of(pairs).status(pairs)[0]
+        runs = fleet.available[0] & (status < verdict.DOES_NOT_FIT)
+        # As precise as an outline.
+        figures = {"decode_tok_s": beside.decode_tok_s[place], "ttft_ms": beside.ttft_ms[place]}
+        rounded = {name: np.where(runs, values, 0.0).astype(np.float32) for name, values in figures.items()}
+        for name, values in {"runs": runs, "status": status, **rounded}.items():
+            self._columns[name][place] = values
 
     def pace(self) -> OwnerPace:
         """The pace of what is known; nothing else runs."""

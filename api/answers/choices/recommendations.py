@@ -12,7 +12,7 @@ import numpy as np
 from api.answers.choices.judged import Judged, Judgement
 from api.answers.choices.leading import Reach, leading
 from api.answers.choices.models import Wanted
-from api.answers.choices.paces import OwnerPace, Paces
+from api.answers.choices.paces import OwnerPace, Paces, loaded
 from api.answers.choices.prices import prices_of
 from api.answers.searches import search
 from api.catalog.fit_reads import FitReads
@@ -169,22 +169,25 @@ async def _leading(reads: FitReads, paces: Paces, gpu: GpuRecord, question: Ques
     view = reads.view
     alone = await paces.of(reads, gpu, question.slot, 1)
     wanted, by_speed = _wanted(view, paces, gpu, question), question.aim in (Aim.FASTEST, Aim.EFFICIENT)
-    contexts = question.target.context_tokens is not None
-    loads = paces.loads(gpu, question.slot, question.users, contexts=contexts)
+    situation = loaded(view.workloads[question.slot].spec, question.users)
 
-    def laid_out() -> tuple[Judged, Ints]:
+    def laid_out() -> tuple[Judged, Ints, Flags]:
+        beside = paces.stacks.beside_others(gpu, question.slot, situation)
+        known = beside if question.target.context_tokens is None else None
+        loads = paces.loads(gpu, question.slot, question.users, known)
         # No bound on safe contexts: those of several users are counted in another way.
         free = replace(question, target=replace(question.target, context_tokens=None))
-        most = paces.at_most(gpu, alone, question.slot, question.users)
+        most = paces.at_most(gpu, alone, situation, beside)
         reach = Reach.of(
             paces.table(question.slot), _limited(most, free, wanted), view.workloads[question.slot].spec, question.mode
         )
-        return leading(
+        judged, places = leading(
             loads, reach, first, lambda own: _judge_models(view, paces, own, question, wanted), by_speed=by_speed
         )
+        return judged, places, loads.pace().whole
 
-    judged, places = await search(laid_out)
-    return _recommendations(view, judged, places, question, loads.pace().whole, view.models, gpu=gpu)
+    judged, places, whole = await search(laid_out)
+    return _recommendations(view, judged, places, question, whole, view.models, gpu=gpu)
 
 
 def _wanted(view: CatalogView, paces: Paces, gpu: GpuRecord, question: Question) -> Flags:

@@ -1,4 +1,4 @@
-"""Decode speeds of many models in one go are those of each model alone."""
+"""Speeds of many models in one go are those of each model alone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from estimator.fleet import Overrides, fleet_of
 from estimator.grid import outline
 from estimator.placement.demand import Situation
 from estimator.placement.engines import named_architecture
-from estimator.speed.stacked import stacked_decode_tok_s, stacked_work
+from estimator.speed.stacked import StackedWork
 from tests.estimator.entities import ENTITIES
 
 CALIBRATION = Calibration.load()
 MODELS = [
     model for model in ENTITIES.models.values() if model is not None and not named_architecture(model.architecture)
-][::9]
+][::5]
 QUANTS = tuple(ENTITIES.quants[slug] for slug in ("q4-k-m", "q8-0", "bf16-safetensors", "awq-int4", "fp8"))
 SITUATION = Situation(prompt_tokens=4096, output_tokens=512, context_tokens=8192, depth_tokens=4352.0)
 
@@ -30,15 +30,16 @@ def test_each_model_is_as_fast_as_alone(gpu: str, is_moe: bool) -> None:
     models = [model for model in MODELS if model.is_moe == is_moe]
     machine, host, overrides = (ENTITIES.accelerators[gpu],), (ENTITIES.default_host,), Overrides(offloads=False)
     fleet = fleet_of("", is_moe, machine, QUANTS, host, overrides)
-    coefficients = CALIBRATION.decode_table(models, fleet.choices)
-    work = stacked_work(models, QUANTS, SITUATION, fleet.rig)
+    coefficients = CALIBRATION.stacked(models, fleet.choices)
+    work = StackedWork.of(models, QUANTS, SITUATION, fleet.rig)
     compared = 0
     for streams in (1, 2, 30):
         situation = replace(SITUATION, batch=streams, expected_occupancy=streams > 1)
-        stacked = stacked_decode_tok_s(work, streams, coefficients)
-        for model, speeds in zip(models, stacked, strict=True):
+        speeds = work.speeds(streams, coefficients, on_processor=gpu.startswith("cpu"))
+        for model, decode_tok_s, ttft_ms in zip(models, *speeds, strict=True):
             block = outline(model, machine, QUANTS, (situation,), host, CALIBRATION, overrides)
             runs = block.available[0] & (block.status[0, :, 0] < verdict.DOES_NOT_FIT)
-            np.testing.assert_allclose(speeds[runs], block.decode_tok_s[0, runs, 0], rtol=1e-6)
+            np.testing.assert_allclose(decode_tok_s[runs], block.decode_tok_s[0, runs, 0], rtol=1e-6)
+            np.testing.assert_allclose(ttft_ms[runs], block.ttft_ms[0, runs, 0], rtol=1e-6)
             compared += int(runs.sum())
     assert compared > 10

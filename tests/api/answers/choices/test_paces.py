@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
 import pytest
 
-from api.answers.choices.paces import Paces, loaded, surely_held_tokens
+from api.answers.choices.paces import Loads, Paces, loaded, surely_held_tokens
 from api.catalog.fit_reads import FitReads
 from api.catalog.view import CatalogView
 from db.entries import specs
 from db.entries.files import Catalog
 from estimator.calibration.coefficients import Calibration
+from estimator.judgement.setups import Pace
 from estimator.placement.demand import UNKNOWN_CONTEXT_LIMIT, needs, situation_of
 from estimator.structure.paged_cache import request_bytes
 from estimator.types import CacheType
@@ -32,7 +33,8 @@ async def test_a_catalog_of_dense_models_alone_has_speeds(small_catalog: Catalog
     view = CatalogView(replace(small_catalog, models=models), None, Calibration.load())
     paces, gpu = Paces(view), view.gpu("rtx-4090")
     alone = await paces.of(reads_of(view), gpu, 0, 1)
-    most = paces.at_most(gpu, alone, 0, 4)
+    situation = loaded(view.workloads[0].spec, 4)
+    most = paces.at_most(gpu, alone, situation, paces.stacks.beside_others(gpu, 0, situation))
     assert most.pace.decode_tok_s.shape[0] == len(models)
     assert (most.pace.decode_tok_s < alone.pace.decode_tok_s).any()
 
@@ -45,7 +47,9 @@ async def test_several_users_have_no_more_than_is_known_before_they_are_laid_out
     view = CatalogView(replace(CATALOG, models=entries), None, Calibration.load())
     paces, gpu, reads = Paces(view), view.gpu(slug), reads_of(view)
     alone, own = await paces.of(reads, gpu, 1, 1), await paces.of(reads, gpu, 1, users)
-    most = paces.at_most(gpu, alone, 1, users)
+    situation = loaded(view.workloads[1].spec, users)
+    beside = paces.stacks.beside_others(gpu, 1, situation)
+    most = paces.at_most(gpu, alone, situation, beside)
     holds = own.holds
     assert not (holds & ~most.pace.runs).any()
     # The limits are close: what may hold a model mostly does.
@@ -53,6 +57,23 @@ async def test_several_users_have_no_more_than_is_known_before_they_are_laid_out
     assert (own.pace.decode_tok_s[holds] <= 1.00001 * most.pace.decode_tok_s[holds]).all()
     assert (own.pace.ttft_ms[holds] >= 0.99999 * most.pace.ttft_ms[holds]).all()
     assert (own.pace.drawback_points[holds] >= most.pace.drawback_points[holds]).all()
+
+
+@pytest.mark.parametrize("slug", ["h100-sxm5-80-gb", "rtx-4090", "apple-m4-pro-20c-48gb", "cpu-ddr5-4800-2ch"])
+def test_what_is_computed_in_one_go_is_what_each_model_is_alone(slug: str) -> None:
+    entries = dict(list(CATALOG.models.items())[::4])
+    view = CatalogView(replace(CATALOG, models=entries), None, Calibration.load())
+    paces, gpu, workload = Paces(view), view.gpu(slug), view.workloads[1].spec
+    beside = paces.stacks.beside_others(gpu, 1, loaded(workload, 8))
+    assert beside.known.mean() > 0.8
+    held, outlined = Loads(paces, view, gpu, workload, 8, beside), Loads(paces, view, gpu, workload, 8)
+    for loads in (held, outlined):
+        loads.lay_out(range(len(view.models)))
+    for field in fields(Pace):
+        got, expected = (getattr(loads.pace().pace, field.name) for loads in (held, outlined))
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
+    assert outlined.pace().whole.any()
+    assert (held.pace().whole == outlined.pace().whole).all()
 
 
 @pytest.mark.parametrize("users", [2, 8, 32])
