@@ -78,6 +78,9 @@ SEARCHES = (
     "{ fits(filter: {status: {in: [FITS_WITH_OFFLOAD]}, minimumGrade: A}) { nodes { score } } }",
     "{ fits(filter: {engine: {in: [IK_LLAMA_CPP]}}, orderBy: [{field: DECODE}]) { nodes { score } } }",
     "{ hosts { fits(filter: {score: {min: 50}}, orderBy: [{field: TTFT}]) { nodes { score } } } }",
+    '{ quant(slug: "q5-k-m") { fits(filter: {ttftMs: {min: 20000}}) { nodes { score } } } }',
+    '{ quant(slug: "q5-k-m") { fits(filter: {score: {min: 51}}) { totalCount } } }',
+    "{ engines { fits(filter: {ttftMs: {min: 20000}}) { nodes { score } } } }",
 )
 
 

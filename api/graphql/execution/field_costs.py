@@ -49,12 +49,12 @@ _SELECTIVE = (
 )
 
 
-def _scanned(owners: int) -> FieldCost:
-    """A page of fits of all pairings, or of one of a kind of ``owners``, the lists of all of which are one walk."""
-    scan = partial(When, per_entry=_SCAN // owners, unless=_NARROWED, shared=True)
+def _scanned(page: FieldCost, points: int = _SCAN) -> FieldCost:
+    """A page of fits of all pairings, or its part of ``points`` of a walk."""
+    scan = partial(When, per_entry=points, unless=_NARROWED, shared=True)
     ordered = scan("orderBy.field", beside="orderBy.direction", values=_LATE_ORDERS)
     filtered = (scan(f"filter.{name}") for name in _SELECTIVE)
-    return replace(_PAGE, when=(ordered, *filtered), total=(scan("filter"),))
+    return replace(page, when=(ordered, *filtered), total=(scan("filter"),))
 
 
 #: Fits that lie all over the table, met in the order of an index that is not their own.
@@ -89,7 +89,7 @@ FIELD_COSTS: dict[str, FieldCost] = {
     **{f"{kind}.{name}": cost for kind in ("Prediction", "Fit", "Estimate") for name, cost in _OF_PREDICTIONS.items()},
     "Query.models": _SEARCHED,
     "Query.gpus": _SEARCHED,
-    "Query.fits": _scanned(1),
+    "Query.fits": _scanned(_PAGE),
     "Query.runs": FieldCost(surcharge=1, once=400, page=True),
     "Query.fitDifferences": FieldCost(surcharge=1, once=3 * _READ, page=True),
     "Query.measurements": FieldCost(surcharge=1, once=250, page=True),
@@ -142,10 +142,12 @@ FIELD_COSTS: dict[str, FieldCost] = {
     "Model.fits": _PAGE,
     "Model.quants": FieldCost(once=_READ, items=_QUANTS),
     "Gpu.fits": _PAGE,
-    "Workload.fits": _scanned(_WORKLOADS),
-    "Host.fits": _scanned(_HOSTS),
-    "Quant.fits": _SPREAD,
-    "Engine.fits": replace(_SPREAD, total=_scanned(_ENGINES).total),
+    # The lists of all of a kind are one walk.
+    "Workload.fits": _scanned(_PAGE, _SCAN // _WORKLOADS),
+    "Host.fits": _scanned(_PAGE, _SCAN // _HOSTS),
+    # Each is a walk of its own, of half the time.
+    "Quant.fits": _scanned(_SPREAD, _SCAN // 2),
+    "Engine.fits": _scanned(_SPREAD, _SCAN // 2),
     "FitConnection.totalCount": FieldCost(surcharge=200),
     "FitDifferenceConnection.totalCount": FieldCost(surcharge=200),
     "Query.catalog": FieldCost(surcharge=10),
