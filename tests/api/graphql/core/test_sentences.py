@@ -55,6 +55,8 @@ async def test_texts_of_fits_have_the_values_that_their_codes_name(data: Any) ->
     answer = await data("""{
       worst: fits(first: 40, orderBy: [{field: SCORE, direction: ASC}]) { nodes { limits { code values } } }
       tight: fits(first: 20, filter: {status: {in: [FITS_TIGHTLY]}}) { nodes { limits { code values } } }
+    }""")
+    answer |= await data("""{
       over: fits(first: 1, filter: {status: {in: [DOES_NOT_FIT]}}) { nodes { faq { code values } advice { code values } } }
     }""")
     answer |= await data("""{

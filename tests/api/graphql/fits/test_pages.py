@@ -191,7 +191,7 @@ async def test_orders_by_what_has_no_column_need_few_models_or_accelerators(
 
     for wide in ("", ", filter: {gpuMatches: {}}"):
         await refused(f"{{ fits({order}{wide}) {{ nodes {{ id }} }} }}")
-    for owners in ("quants", "workloads", "engines"):
+    for owners in ('quant(slug: "q4-k-m")', "workloads", "engines"):
         await refused(f"{{ {owners} {{ fits({order}) {{ nodes {{ id }} }} }} }}")
     error = await refused(f"{{ gpus {{ nodes {{ fits({order}) {{ nodes {{ id }} }} }} }} }}")
     assert "at most 3 of them at once, not of 5" in error["message"]
