@@ -105,17 +105,19 @@ def usable_setups(table: WorthTable, pace: Pace, workload: Workload, mode: Opera
     seconds = answer_seconds(wait, decode, tokens[:, :, None])
     usable = is_usable(workload, wait, decode, seconds) & pace.runs[:, None, :] & np.isfinite(table.value)
     usable &= ~rewritten(usable, table.native[:, None, :], table.loss, axis=2)
-    model, way, quant = np.nonzero(usable)
-    worth, time = table.value[usable], seconds[usable]
-    low = table.low[usable] - broken(table.loss_high[usable]) - pace.drawback_points[model, quant]
+    at = np.flatnonzero(usable)
+    model, way, quant = np.unravel_index(at, usable.shape)
+    of_pair = model * usable.shape[2] + quant
+    worth, time = table.value.ravel()[at], seconds.ravel()[at]
+    low = table.low.ravel()[at] - broken(table.loss_high.ravel()[at]) - pace.drawback_points.ravel()[of_pair]
     wide = needlessly_wide(pace.bits_per_weight, pace.decode_tok_s, pace.runs)
     return Setups(
         model=model,
         way=way,
         quant=quant,
         worth=worth,
-        decode_tok_s=pace.decode_tok_s[model, quant],
+        decode_tok_s=pace.decode_tok_s.ravel()[of_pair],
         seconds=time,
         rating=charged(low, time, comfortable_seconds(workload), mode),
-        sensible=~wide[model, quant] & ~table.ruined[model, quant],
+        sensible=~(wide | table.ruined).ravel()[of_pair],
     )

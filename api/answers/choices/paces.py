@@ -191,12 +191,14 @@ class Paces:
         models, gpus, quants = self._places
         rows = _looked_up(models if of_gpu else gpus, figures.other_id)
         columns_at = _looked_up(quants, figures.quant_id)
-        at = (rows >= 0) & (columns_at >= 0)
-        shape = len(view.models if of_gpu else view.gpus), len(view.precomputed_quants)
-        columns = _columns(shape)
-        figures_by_name = {"runs": np.ones(len(rows), dtype=np.bool_), **_figures(figures)}
-        for name, column in columns.items():
-            column[rows[at], columns_at[at]] = figures_by_name[name][at]
+        count = len(view.precomputed_quants)
+        columns = _columns((len(view.models if of_gpu else view.gpus), count))
+        # What lies in no row or column goes behind the last one.
+        places = np.where((rows >= 0) & (columns_at >= 0), rows * count + columns_at, columns["runs"].size)
+        for name, values in {"runs": np.True_, **_figures(figures)}.items():
+            filled = np.zeros(columns[name].size + 1, dtype=columns[name].dtype)
+            filled[places] = values
+            columns[name] = filled[:-1].reshape(columns[name].shape)
         return self.pace(owner, columns, 1)
 
     def _computed(self, owner: Owner, workload: Workload, users: int) -> OwnerPace:
