@@ -69,7 +69,7 @@ SEARCHES = (
     '{ recommendations(input: {gpu: "h100-sxm5-80-gb", aim: EFFICIENT, target: {users: 6}}) { totalCount } }',
     *(
         f"{{ {owner} {{ fits(filter: {{score: {{min: 51}}}}) {{ totalCount }} }} }}"
-        for owner in ("workloads", "hosts", "engines", "quants")
+        for owner in ("workloads", "hosts", "engines")
     ),
     "{ fits(filter: {safeContextTokens: {min: 5000}, or: [{engine: {in: [VLLM]}}, {recommended: true}]}) { totalCount } }",
     "{ fits(filter: {ttftMs: {max: 803}}, orderBy: [{field: SCORE, direction: ASC}]) { nodes { score } } }",

@@ -54,7 +54,7 @@ def _scanned(page: FieldCost, points: int = _SCAN) -> FieldCost:
     scan = partial(When, per_entry=points, unless=_NARROWED, shared=True)
     ordered = scan("orderBy.field", beside="orderBy.direction", values=_LATE_ORDERS)
     filtered = (scan(f"filter.{name}") for name in _SELECTIVE)
-    return replace(page, when=(ordered, *filtered), total=(scan("filter"),))
+    return replace(page, rows=(ordered, *filtered), total=(scan("filter"),))
 
 
 #: Fits that lie all over the table, met in the order of an index that is not their own.

@@ -75,8 +75,8 @@ class FieldCost:
     subtree is answered for.
 
     ``lists`` are the paths of arguments whose lengths multiply to the items; an absent one counts once. ``items`` stands for
-    them where their first is not known. ``when`` adds the work of the argument that asks for most, ``total`` where the
-    connection is asked for its `totalCount`.
+    them where their first is not known. ``when`` adds the work of the argument that asks for most, ``rows`` where a
+    connection is asked for more than its `totalCount`, and ``total`` where it is asked for that.
     """
 
     surcharge: int = 0
@@ -85,7 +85,14 @@ class FieldCost:
     page: bool = False
     lists: tuple[str, ...] = ()
     when: tuple[When, ...] = ()
+    rows: tuple[When, ...] = ()
     total: tuple[When, ...] = ()
+
+
+def _is_count(field: FieldNode) -> bool:
+    """Whether nothing but `totalCount` is asked of a connection, by name."""
+    selections = () if field.selection_set is None else field.selection_set.selections
+    return all(isinstance(node, FieldNode) and node.name.value == "totalCount" for node in selections)
 
 
 class _Connection(NamedTuple):
@@ -207,7 +214,8 @@ class CostWalker:
             around = _Connection(items, total) if is_connection else _NONE
             inner = self._selections(field.selection_set, kind, around)
         inner = inner if is_connection else inner * items
-        once = field_cost.once + max((self._asked(field, when) for when in field_cost.when), default=0)
+        asked = field_cost.when if _is_count(field) else (*field_cost.when, *field_cost.rows)
+        once = field_cost.once + max((self._asked(field, when) for when in asked), default=0)
         return (1 + once + field_cost.surcharge * items + inner) * rows
 
     def _asked(self, field: FieldNode, when: When) -> int:
