@@ -80,7 +80,6 @@ SEARCHES = (
     "{ hosts { fits(filter: {score: {min: 50}}, orderBy: [{field: TTFT}]) { nodes { score } } } }",
     '{ quant(slug: "q5-k-m") { fits(filter: {ttftMs: {min: 20000}}) { nodes { score } } } }',
     '{ quant(slug: "q5-k-m") { fits(filter: {score: {min: 51}}) { totalCount } } }',
-    "{ engines { fits(filter: {ttftMs: {min: 20000}}) { nodes { score } } } }",
 )
 
 
