@@ -229,22 +229,21 @@ def _plan(reads: FitReads, columns: Sequence[Column], question: Question) -> Non
         column.cell = None
         if column.model is None or column.gpu is None or column.quant is None:
             continue
-        if column.gpu_count > 1 and not question.quants:
-            machine = Machine((column.gpu.accelerator,) * column.gpu_count, view.host_of(column.gpu))
-            best = best_quant(view.catalog, view.calibration, column.model.slug, machine, workload)
-            # The choice for one of them stands where there is no better one.
-            column.quant = column.quant if best is None else view.quant(best)
         question_keys = {
             "model": column.model.slug,
             "gpu": column.gpu.slug,
-            "quant": column.quant.slug,
             "gpu_count": column.gpu_count,
             "workload": question.workload.value,
         }
         if column.context_tokens is not None:
             question_keys["context_tokens"] = column.context_tokens
         try:
-            column.plan = answerer.answer(question_keys).facts
+            if column.gpu_count > 1 and not question.quants:
+                machine = Machine.of_equals(column.gpu.accelerator, column.gpu_count, view.host_of(column.gpu))
+                best = best_quant(view.catalog, view.calibration, column.model.slug, machine, workload)
+                # The choice for one of them stands where there is no better one.
+                column.quant = column.quant if best is None else view.quant(best)
+            column.plan = answerer.answer({**question_keys, "quant": column.quant.slug}).facts
         except ApiError as error:
             column.error = error
 

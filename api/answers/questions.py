@@ -348,7 +348,7 @@ class Answerer:
             raise QuestionError(
                 ErrorCode.BAD_USER_INPUT, f"'gpu' names {stated} accelerators and 'gpu_count' is {count}", "gpu_count"
             )
-        return count or stated or 1
+        return keys.integer({"gpu_count": count or stated or 1}, "gpu_count") or 1
 
     def _name_notes(self, question: Mapping[str, Any]) -> tuple[Sentence, ...]:
         """Which entities the names of a question were taken as, where they left something open."""

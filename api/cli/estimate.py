@@ -126,7 +126,7 @@ def run_extras(model: str, gpu: str, quant: str | None, workload: str, extra: di
             question["quant"] = alone.quants[alone.chosen_quant].slug
             if not stored and brought is None and extra.keys() <= {"gpu_count"}:
                 count = extra.get("gpu_count") or catalog.meaning("gpu", gpu).count or 1
-                machine = Machine((alone.accelerator,) * count, alone.host)
+                machine = Machine.of_equals(alone.accelerator, count, alone.host)
                 workload_asked = alone.workloads[alone.chosen_workload]
                 best = best_quant(catalog, calibration, alone.model_slug, machine, workload_asked)
                 question["quant"] = best or question["quant"]

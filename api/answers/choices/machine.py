@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from api.answers import keys
 from api.errors import ErrorCode, QuestionError
 from db.entries import specs
 from db.entries.files import Catalog
@@ -24,6 +25,12 @@ class Machine:
 
     devices: tuple[Accelerator, ...]
     host: Host
+
+    @classmethod
+    def of_equals(cls, accelerator: Accelerator, count: int, host: Host) -> Machine:
+        """``count`` of one accelerator. Raises :class:`QuestionError` for more than a question may be about."""
+        keys.integer({"gpu_count": count}, "gpu_count")
+        return cls((accelerator,) * count, host)
 
     @property
     def name(self) -> str:
@@ -82,9 +89,9 @@ def machine_of(
     meanings = [meant(catalog, "gpu", gpu) for gpu in gpus]
     entries = [catalog.gpus[meaning.slug] for meaning in meanings for _ in range(meaning.count or 1)]
     named = [specs.accelerator(entry) for entry in entries]
-    devices = tuple(device for device in named for _ in range(count))
-    if not 1 <= len(devices) <= MAX_DEVICES:
+    if not 1 <= len(named) * count <= MAX_DEVICES:
         raise QuestionError(ErrorCode.BAD_USER_INPUT, f"a machine has 1 to {MAX_DEVICES} accelerators", "gpu")
+    devices = tuple(device for device in named for _ in range(count))
     try:
         for entry in entries:
             for fact in specs.missing_facts(entry):

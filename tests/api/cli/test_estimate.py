@@ -248,6 +248,13 @@ async def test_a_bad_name_empties_its_column_alone(data: Any) -> None:
     assert comparison["winner"] == 0
 
 
+@pytest.mark.parametrize("count", [0, 1025, 2**31 - 1])
+async def test_a_count_beyond_those_of_a_question_empties_its_column(data: Any, count: int) -> None:
+    comparison = await compared(data, models="llama-2-7b", gpus="rtx-3090", gpuCounts=[2, count])
+    assert comparison["columns"][0]["prediction"]["score"] > 0
+    assert comparison["columns"][1]["error"]["code"] == "BAD_USER_INPUT"
+
+
 async def test_a_comparison_reads_all_columns_at_once(data: Any, statements: Any) -> None:
     counts = []
     for gpus in (["rtx-3090"], ["rtx-4090", "rtx-3090", "rx-7900-xtx", "apple-m3-max-30c-36gb"]):
