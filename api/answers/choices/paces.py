@@ -37,7 +37,7 @@ from estimator.types import Accelerator, EstimatorError, Host, Workload
 
 #: Owners whose paces are kept: about 100 kB each.
 _KEPT = 256
-#: Lists that are kept: up to half a megabyte each.
+#: Lists, and loads of several users, that are kept: up to half a megabyte each.
 _KEPT_LISTS = 48
 #: Part of the tokens of several contexts that one context holds in the same memory at least: buffers differ by some.
 _SURELY_HELD = 0.9
@@ -114,7 +114,7 @@ class Paces:
         #: What is computed of many models in one go.
         self.stacks = Stacks(view, quants)
         self._kept: Recent[tuple[str, str, int, int], OwnerPace] = Recent(_KEPT)
-        self._loads: Recent[tuple[str, int, int, bool], Loads] = Recent(_KEPT)
+        self._loads: Recent[tuple[str, int, int, bool], Loads] = Recent(_KEPT_LISTS)
         #: Whole lists that were made of these.
         self.lists: Recent[Any, Any] = Recent(_KEPT_LISTS)
         #: Models that a question takes, (models,), by what it asks of them.
