@@ -35,8 +35,8 @@ from estimator.structure.arrays import Flags, Ints
 from estimator.structure.checkpoints import is_offered
 from estimator.types import Accelerator, EstimatorError, Host, Workload
 
-#: Owners whose paces are kept: about 100 kB each.
-_KEPT = 256
+#: Owners whose paces are kept: up to half a megabyte each.
+_KEPT = 64
 #: Lists, and loads of several users, that are kept: up to half a megabyte each.
 _KEPT_LISTS = 48
 #: Part of the tokens of several contexts that one context holds in the same memory at least: buffers differ by some.
