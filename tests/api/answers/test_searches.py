@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -43,3 +44,18 @@ async def test_a_search_whose_request_has_ended_does_not_begin() -> None:
     assert await busy
     await search(begun.append, "next")
     assert begun == ["next"]
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize("subject", ['gpu: "rtx-4090"', 'model: "llama-2-7b"', 'model: "llama-2-7b", gpu: "rtx-4090"'])
+async def test_what_one_user_can_run_waits_for_no_search(data: Any, subject: str) -> None:
+    gate = threading.Event()
+    busy = asyncio.ensure_future(search(gate.wait, 60))
+    try:
+        # No other test asks with this budget, whose list would be kept.
+        question = f"{{ recommendations(input: {{{subject}, budgetUsd: 98765}}) {{ totalCount }} }}"
+        answer = await asyncio.wait_for(data(question), 30)
+    finally:
+        gate.set()
+    assert answer["recommendations"]["totalCount"] > 0
+    assert await busy
