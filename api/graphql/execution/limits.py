@@ -48,6 +48,9 @@ from db.fits.query import NARROW_IDS
 
 #: Fields of a connection that hold its rows.
 _ROWS = frozenset({"nodes", "edges"})
+#: Fields of a connection for which no page is read, and arguments for which one is in any case.
+_COUNTED = frozenset({"totalCount", "__typename"})
+_READ_FOR = frozenset({"after", "before", "onePer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,11 @@ class FieldCost:
 
 
 def _is_count(field: FieldNode) -> bool:
-    """Whether nothing but `totalCount` is asked of a connection, by name."""
+    """Whether nothing but `totalCount` is asked of a connection, by name. A cursor, and one fit a group, are read for."""
     selections = () if field.selection_set is None else field.selection_set.selections
-    return all(isinstance(node, FieldNode) and node.name.value == "totalCount" for node in selections)
+    if any(argument.name.value in _READ_FOR for argument in field.arguments or ()):
+        return False
+    return all(isinstance(node, FieldNode) and node.name.value in _COUNTED for node in selections)
 
 
 class _Connection(NamedTuple):

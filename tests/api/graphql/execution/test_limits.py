@@ -327,8 +327,12 @@ def test_a_count_of_what_passes_a_filter_costs_where_it_is_asked_for() -> None:
     of_model = '{ model(slug: "a") { fits(filter: {score: {min: 50}}) { totalCount } } }'
     assert cost_of(of_model) < 1000
     every = cost_of("{ workloads { fits(filter: {score: {min: 50}}) { totalCount } } }")
-    # The rows are not read.
+    # The rows are not read, unless a cursor is to be checked or one fit a group to be found.
     assert every - cost_of("{ workloads { fits { totalCount } } }") == 10_000
+    alone = cost("totalCount")
+    for argument in ('after: "c"', 'before: "c"', "onePer: MODEL"):
+        paged = f"{{ fits(filter: {{score: {{min: 50}}}}, {argument}) {{ totalCount }} }}"
+        assert cost_of(paged) == alone + 10_000
 
 
 def test_costs_that_a_document_keeps_are_those_of_a_new_document() -> None:
