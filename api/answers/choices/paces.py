@@ -35,9 +35,9 @@ from estimator.structure.arrays import Flags, Ints
 from estimator.structure.checkpoints import is_offered
 from estimator.types import Accelerator, EstimatorError, Host, Workload
 
-#: Owners whose paces are kept: up to half a megabyte each.
+#: Owners whose paces are kept: some half a megabyte each.
 _KEPT = 64
-#: Lists, and loads of several users, that are kept: up to half a megabyte each.
+#: Lists, and loads of several users, that are kept: as much each.
 _KEPT_LISTS = 48
 #: Part of the tokens of several contexts that one context holds in the same memory at least: buffers differ by some.
 _SURELY_HELD = 0.9

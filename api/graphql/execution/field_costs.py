@@ -36,17 +36,9 @@ _LATE_ORDERS = frozenset(
 
 #: Filters that too few of the first rows of an index may pass: then a page is a walk, too.
 _SELECTIVE = (
-    "quant",
-    "modelMatches",
-    "gpuMatches",
-    "status",
-    "decodeTokensPerSecond",
-    "ttftMs",
-    "safeContextTokens",
-    "score",
-    "engine",
-    "or",
-)
+    "quant", "modelMatches", "gpuMatches", "status", "decodeTokensPerSecond", "ttftMs", "safeContextTokens", "score",
+    "engine", "or",
+)  # fmt: skip
 
 
 def _scanned(page: FieldCost, points: int = _SCAN) -> FieldCost:

@@ -23,14 +23,9 @@ _MAX_ENTRIES = 200_000
 #: Rules by name that are looked at: a rule for each module of a large model would be some ten thousand.
 _MAX_RULES = 20_000
 _IGNORED = (
-    "ignore",
-    "modules_to_not_convert",
-    "ignored_layers",
-    "exclude_modules",
-    "exclude",
-    "llm_int8_skip_modules",
+    "ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules", "exclude", "llm_int8_skip_modules",
     "skip_modules",
-)
+)  # fmt: skip
 #: Bits of a weight with its scales by the algorithm that ModelOpt names.
 _ALGORITHMS = {
     "FP8": 8.0, "FP8_PB_WO": 8.0, "FP8_PER_CHANNEL_PER_TOKEN": 8.0, "INT8_SQ": 8.0, "MXFP8": 8.25, "NVFP4": 4.5,
