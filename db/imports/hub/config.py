@@ -155,8 +155,8 @@ def _norms(section: Section, layers: int) -> int | str:
         return 1 if flag(values, "parallel_attn", True) else 2
     if section.name == "StableLmForCausalLM" and values.get("use_parallel_residual") is True:
         return 1
-    if values.get("use_sandwich_norm") is False:
-        return 2
+    if values.get("use_sandwich_norm") is not None:
+        return 4 if flag(values, "use_sandwich_norm") else 2
     if values.get("layer_norm_elementwise_affine") is False:
         return 0
     return family.norms

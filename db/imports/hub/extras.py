@@ -9,20 +9,8 @@ from typing import Any
 from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.hub.compressed import compressed, compressed_by_source
 from db.imports.hub.families import Family
-from db.imports.hub.own_parts import (
-    altup,
-    cca,
-    gated_norms,
-    inkling2,
-    of_cross_layers,
-    prompts,
-    relative_positions,
-    scaled_layers,
-    shared_blocks,
-    sparse_index,
-    stream_parameters,
-    with_cross_layers,
-)
+from db.imports.hub.layers import own_layers, scaled_layers
+from db.imports.hub.own_parts import PARTS, shared_blocks, stream_parameters, with_cross_layers
 
 _WIDTH, _LAYERS, _HEADS = 4_194_304, 1_000, 65_536
 
@@ -39,23 +27,13 @@ def extra_parameters(
     if family.head_bias or values.get("lm_head_bias") is True or values.get("decoder_bias") is True:
         extras.append(("output bias", vocab))
     extras += _of_structure(name, facts)
-    if name == "InklingForConditionalGeneration":
-        extras += relative_positions(values, facts)
-    elif name.startswith("Inkling2"):
-        extras += inkling2(values, facts)
-    elif name == "IdeficsForVisionText2Text":
-        extras += of_cross_layers(values, facts)
-    elif name == "ZayaForCausalLM":
-        extras += cca(values, facts)
+    if name in PARTS:
+        extras += PARTS[name](values, facts)
     elif name == "MistralLarge4ForConditionalGeneration":
         extras += _scaled_softmax(facts)
-    elif name == "AXK2ForCausalLM":
-        extras += gated_norms(values, facts)
     elif name == "LongcatFlashForCausalLM":
         idle = whole(values, "zero_expert_num", 0, _HEADS, 0) or 0
         extras.append(("router rows of the idle experts", facts["mlp_pattern"].count("E") * idle * (hidden + 1)))
-    elif name == "CpmAntForCausalLM":
-        extras += prompts(values, hidden, facts["n_heads"])
     elif name == "JetMoeForCausalLM" and values.get("bias") is not False:
         extras.append(("biases behind the experts of attention and feed-forward", 2 * layers * hidden))
     elif name.startswith("Zamba"):
@@ -71,10 +49,6 @@ def extra_parameters(
         extras.append(("norms of the queries and keys of linear attention", 2 * linear))
     elif family.linear is not None and family.linear.startswith("RWKV"):
         extras += _time_mix(values, family.linear, layers, hidden)
-    elif name == "MiniMaxM3ForCausalLM":
-        extras += sparse_index(values, layers, hidden)
-    elif name == "Gemma3nForConditionalGeneration":
-        extras += altup(values, layers, hidden)
     if facts["moe"] and values.get("latent_moe_use_norm") is True:
         extras.append(
             ("norms of the latent experts", facts["mlp_pattern"].count("E") * facts["moe"].get("latent_size", 0))
@@ -259,6 +233,10 @@ def layer_facts(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> 
             {"n_heads": needed({"num_attention_heads_per_layer": count}, "num_attention_heads_per_layer", 1, _HEADS)}
             for count in heads
         ]
+    if (own := own_layers(values, facts)) is not None:
+        # Beside them, the library takes no sizes of a kind of layers from other keys.
+        attention.pop("swa", None)
+        attention["per_layer"] = own
     if "indexer" in attention:
         attention["indexer"]["layers"] = _indexed(values, name, attention["layer_pattern"])
 
@@ -330,7 +308,9 @@ def _of_window(values: Mapping[str, Any], facts: Mapping[str, Any], value_dim: i
 def _gemma4(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     equal = values.get("attention_k_eq_v") is True
     own = whole(values, "num_global_key_value_heads", 1, _HEADS)
-    width = whole(values, "global_head_dim", 1, _WIDTH) or _of_full_layers(values, facts)
+    width = whole(values, "global_head_dim", 1, _WIDTH, 512) or 512
+    if values.get("per_layer_config") is not None:
+        own, width = None, facts["head_dim_k"]
     facts["attention"]["full"] = {
         "n_kv_heads": own if equal and own else facts["n_kv_heads"],
         "head_dim_k": width,
@@ -343,13 +323,6 @@ def _gemma4(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     if values.get("use_double_wide_mlp") is True and shared:
         wide = {"intermediate_size": 2 * (facts["intermediate_size"] or 0) or None}
         facts["attention"]["per_layer"] = [{}] * (facts["n_layers"] - shared) + [wide] * shared
-
-
-def _of_full_layers(values: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
-    """Head size of the layers that attend to everything: as ``per_layer_config`` states, else the class's 512."""
-    own = values.get("per_layer_config")
-    layer = own.get(str(facts["attention"]["layer_pattern"].find("F"))) if isinstance(own, Mapping) else None
-    return (whole(layer, "head_dim", 1, _WIDTH, 512) if isinstance(layer, Mapping) else 512) or 512
 
 
 def _blocks_of_search(values: Mapping[str, Any], facts: dict[str, Any]) -> None:

@@ -203,6 +203,8 @@ FAMILIES: dict[str, Family] = {
     "InternLM2ForCausalLM": _PLAIN,
     "InternLM3ForCausalLM": _PLAIN,
     "InternLMForCausalLM": Family(bias_keys=("bias",)),
+    "InternLMXComposer2ForCausalLM": _PLAIN,
+    "IQuestLoopCoderForCausalLM": _PLAIN,
     "JAISLMHeadModel": Family(
         qkv_bias=True, o_bias=True, mlp_bias=True, norm_type="LayerNorm", norm_bias=True, tied=True
     ),
@@ -275,6 +277,8 @@ FAMILIES: dict[str, Family] = {
     "OrionForCausalLM": Family(norm_type="LayerNorm", norm_bias=True),
     "OuroForCausalLM": Family(norms=4),
     "PanguEmbeddedForCausalLM": Family(bias_keys=("bias",)),
+    "PanguUltraMoEForCausalLM": Family(mla=True),
+    "Param2MoEForCausalLM": Family(router_bias=True, shared_experts=1, dense_layers=1),
     "PersimmonForCausalLM": _OLD,
     "Phi3ForCausalLM": Family(window_every=-1),
     "Phi3SmallForCausalLM": Family(

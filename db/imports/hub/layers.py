@@ -10,8 +10,10 @@ from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.hub.class_defaults import ConfigValues
 from db.imports.hub.families import Family
 from db.imports.hub.own_parts import order_of_stacks
+from db.imports.hub.unread_keys import is_harmless
 
 MAX_LAYERS = 1_000
+_WIDTH, _HEADS = 4_194_304, 65_536
 _LETTERS = {
     "full_attention": "F",
     "attention": "F",
@@ -275,6 +277,74 @@ _LISTS: dict[str, Callable[[Mapping[str, Any], int], str | None]] = {
     "attention_layers": lambda values, layers: _of_scopes(_list(values, "attention_layers", layers), layers),
     "attention_types": _of_alternation,
 }
+
+
+#: Sizes that ``per_layer_config`` may give a layer of its own -> the facts that they are.
+_OF_LAYER = {
+    "num_attention_heads": ("n_heads",), "num_key_value_heads": ("n_kv_heads",), "head_dim": ("head_dim_k", "head_dim_v"),
+    "intermediate_size": ("intermediate_size",),
+}  # fmt: skip
+_OF_LATENT = frozenset({"q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"})
+
+
+def own_layers(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """Sizes that the library, from its version 5 on, saves for layers that differ from the rest; None where none do.
+
+    Raises:
+        ImportFactsError: a layer differs in something else, or is none of the model's.
+    """
+    stated, layers = values.get("per_layer_config"), facts["n_layers"]
+    if stated is None:
+        return None
+    own: list[dict[str, Any]] = [dict(layer) for layer in facts["attention"].get("per_layer") or [{}] * layers]
+    for number, sizes in stated.items() if isinstance(stated, Mapping) else [("", None)]:
+        if not (number.isdecimal() and len(number) < 5 and int(number) < layers and isinstance(sizes, Mapping)):
+            raise ImportFactsError(
+                f"'per_layer_config' must have sizes for layers from 0 to {layers - 1}", "per_layer_config"
+            )
+        own[int(number)] |= _of_layer(values, sizes, is_latent="mla" in facts["attention"])
+    return own
+
+
+def _of_layer(values: Mapping[str, Any], sizes: Mapping[str, Any], *, is_latent: bool) -> dict[str, Any]:
+    layer, latent = dict[str, Any](), dict[str, Any]()
+    for key, value in sizes.items():
+        if is_latent and key in _OF_LATENT:
+            latent[key] = whole(sizes, key, 0 if key == "qk_rope_head_dim" else 1, _WIDTH)
+        elif is_latent and key == "head_dim":
+            continue  # The sum of both parts of a key.
+        elif key in _OF_LAYER:
+            layer |= dict.fromkeys(_OF_LAYER[key], needed(sizes, key, 1, _WIDTH))
+        elif value != values.get(key) and not is_harmless(key):
+            raise ImportFactsError(f"{key[:80]!r} of a layer is not read", "per_layer_config")
+    return layer | ({"mla": latent} if latent else {})
+
+
+def scaled_layers(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
+    """Heads and feed-forward widths of OpenELM, which grow from layer to layer (``make_divisible`` of its modelling code)."""
+    layers, divisor = facts["n_layers"], whole(values, "ffn_dim_divisor", 1, _WIDTH, 256) or 256
+    listed = [values.get(key) for key in ("num_query_heads", "key_heads_of_layers", "ffn_multipliers")]
+    if not all(isinstance(entries, list) and len(entries) == layers for entries in listed):
+        raise ImportFactsError(
+            f"'num_query_heads', 'num_kv_heads' and 'ffn_multipliers' must list one for each of the {layers} layers",
+            "num_query_heads",
+        )
+    facts["attention"]["per_layer"] = [
+        {
+            "n_heads": needed({"num_query_heads": queries}, "num_query_heads", 1, _HEADS),
+            "n_kv_heads": needed({"num_kv_heads": keys}, "num_kv_heads", 1, _HEADS),
+            "intermediate_size": _divisible(factor, facts["hidden_size"], divisor),
+        }
+        for queries, keys, factor in zip(*listed, strict=True)
+    ]
+
+
+def _divisible(factor: Any, hidden: int, divisor: int) -> int:
+    """``factor`` times ``hidden``, rounded to a multiple of ``divisor`` and not down by more than a tenth."""
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
+        raise ImportFactsError("'ffn_multipliers' must hold numbers from 0 to 64", "ffn_multipliers")
+    width = max(divisor, int(factor * hidden + divisor / 2) // divisor * divisor)
+    return width + divisor if width < 0.9 * factor * hidden else width
 
 
 def feed_forwards(values: Mapping[str, Any], family: Family, layers: int, *, has_experts: bool) -> str:

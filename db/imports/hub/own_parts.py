@@ -114,16 +114,18 @@ def blocks_of_zamba(values: Mapping[str, Any]) -> list[str]:
     return ["mamba", "mamba", "hybrid", *spaced]
 
 
-def prompts(values: Mapping[str, Any], hidden: int, heads: int) -> list[tuple[str, int]]:
+def prompts(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
     """CPM-Ant: rows of the embedding for prompts, rows for segments, and biases of positions and segments by head."""
+    hidden, heads = facts["hidden_size"], facts["n_heads"]
     segments = needed(values, "segment_types", 1, _HEADS)
     rows = needed(values, "prompt_types", 1, _HEADS) * needed(values, "prompt_length", 1, _HEADS)
     biases = segments * segments + needed(values, "position_bias_num_buckets", 1, _TOKENS)
     return [("rows of prompts and segments", (rows + segments) * hidden), ("biases of positions", biases * heads)]
 
 
-def altup(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:
+def altup(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
     """LAuReL and AltUp of Gemma 3n."""
+    layers, hidden = facts["n_layers"], facts["hidden_size"]
     rank = needed(values, "laurel_rank", 1, _WIDTH)
     inputs = needed(values, "altup_num_inputs", 1, 64)
     return [
@@ -165,8 +167,9 @@ def gated_norms(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tup
     ]
 
 
-def sparse_index(values: Mapping[str, Any], layers: int, hidden: int) -> list[tuple[str, int]]:
+def sparse_index(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Query and key projection, and both head norms, of the block index of MiniMax M3."""
+    layers, hidden = facts["n_layers"], facts["hidden_size"]
     sparse = values.get("sparse_attention_config")
     if not isinstance(sparse, Mapping):
         return []
@@ -221,33 +224,6 @@ def cca(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, 
     ]
 
 
-def scaled_layers(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
-    """Heads and feed-forward widths of OpenELM, which grow from layer to layer (``make_divisible`` of its modelling code)."""
-    layers, divisor = facts["n_layers"], whole(values, "ffn_dim_divisor", 1, _WIDTH, 256) or 256
-    listed = [values.get(key) for key in ("num_query_heads", "key_heads_of_layers", "ffn_multipliers")]
-    if not all(isinstance(entries, list) and len(entries) == layers for entries in listed):
-        raise ImportFactsError(
-            f"'num_query_heads', 'num_kv_heads' and 'ffn_multipliers' must list one for each of the {layers} layers",
-            "num_query_heads",
-        )
-    facts["attention"]["per_layer"] = [
-        {
-            "n_heads": needed({"num_query_heads": queries}, "num_query_heads", 1, _HEADS),
-            "n_kv_heads": needed({"num_kv_heads": keys}, "num_kv_heads", 1, _HEADS),
-            "intermediate_size": _divisible(factor, facts["hidden_size"], divisor),
-        }
-        for queries, keys, factor in zip(*listed, strict=True)
-    ]
-
-
-def _divisible(factor: Any, hidden: int, divisor: int) -> int:
-    """``factor`` times ``hidden``, rounded to a multiple of ``divisor`` and not down by more than a tenth."""
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 64:
-        raise ImportFactsError("'ffn_multipliers' must hold numbers from 0 to 64", "ffn_multipliers")
-    width = max(divisor, int(factor * hidden + divisor / 2) // divisor * divisor)
-    return width + divisor if width < 0.9 * factor * hidden else width
-
-
 def with_cross_layers(values: Mapping[str, Any], facts: dict[str, Any]) -> None:
     """Put the layers of IDEFICS that attend to an image before every so many of the others; they keep no keys and values."""
     layers, every = facts["n_layers"], needed(values, "cross_layer_interval", 1, 1_000)
@@ -276,13 +252,49 @@ def of_cross_layers(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list
     ]
 
 
+def adapters_of_images(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Low-rank parts of every projection of InternLM-XComposer 2, which tokens of images pass; their rank is no key
+    (``modeling_internlm2`` of its repositories)."""
+    hidden, query = facts["hidden_size"], facts["n_heads"] * facts["head_dim_k"]
+    fused = query + 2 * facts["n_kv_heads"] * facts["head_dim_k"]
+    widths = (hidden + fused) + (query + hidden) + 3 * (hidden + (facts["intermediate_size"] or 0))
+    return [("low-rank parts for images", facts["n_layers"] * 256 * widths)]
+
+
+def gates_of_passes(values: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """IQuest-Coder Loop: a gate of each head, between its first pass and a window of the later one."""
+    return [("gates of the passes", facts["n_layers"] * facts["n_heads"] * (facts["head_dim_k"] + 1))]
+
+
+#: Classes with tensors beside the common structure -> their names and sizes.
+PARTS: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], list[tuple[str, int]]]] = {
+    "AXK2ForCausalLM": gated_norms,
+    "CpmAntForCausalLM": prompts,
+    "Gemma3nForConditionalGeneration": altup,
+    "IdeficsForVisionText2Text": of_cross_layers,
+    "Inkling2ForCausalLM": inkling2,
+    "Inkling2LoopForCausalLM": inkling2,
+    "InklingForConditionalGeneration": relative_positions,
+    "InternLMXComposer2ForCausalLM": adapters_of_images,
+    "IQuestLoopCoderForCausalLM": gates_of_passes,
+    "MiniMaxM3ForCausalLM": sparse_index,
+    "ZayaForCausalLM": cca,
+}
+
+
 def repeat_layers(values: Mapping[str, Any], name: str, facts: dict[str, Any]) -> None:
     """Let the facts of a model that loops over its layers have one layer for each time that one is run: it has a cache of its
     own and the weights of the first time."""
     if name not in _ORDERS:
         return
     order = _ORDERS[name](values, facts["n_layers"])
+    layers = facts["n_layers"]
     run_in_order(facts, order, keeps_last=values.get("recurrent_kv_cache_mode") == "last_loop")
+    if name == "IQuestLoopCoderForCausalLM":
+        # A later pass keeps a window of its own, and reads the cache of the first (iquest_loopcoder.py of vLLM).
+        pattern = "F" * layers + "S" * (len(order) - layers)
+        window = whole(values, "loop_window_size", 1, 1 << 31, 64)
+        facts["attention"] |= {"layer_pattern": pattern, "sliding_window": window}
 
 
 def run_in_order(facts: dict[str, Any], order: list[int], *, keeps_last: bool = False) -> None:
@@ -361,6 +373,7 @@ _ORDERS: dict[str, Callable[[Mapping[str, Any], int], list[int]]] = {
     "DoryForCausalLM": order_of_core,
     "HrmTextForCausalLM": order_of_stacks,
     "Inkling2LoopForCausalLM": _order_of_passes,
+    "IQuestLoopCoderForCausalLM": lambda values, layers: _times(layers, whole(values, "loop_num", 1, 64, 2)),
     "NanbeigeForCausalLM": _order_of_passes_over_all,
     "OuroForCausalLM": lambda values, layers: _times(layers, whole(values, "total_ut_steps", 1, 64, 4)),
 }

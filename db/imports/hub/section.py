@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from db.imports.checkpoints.quantization import TEXT_SECTIONS
-from db.imports.errors import ImportFactsError
+from db.imports.errors import ImportFactsError, needed, whole
 from db.imports.hub.class_defaults import COMMON_NAMES, ESSENTIAL, ConfigValues, table, type_of_class
 from db.imports.hub.class_names import MINICPM_V, MODEL_TYPES, OTHER_KINDS, OTHER_NAMES, SHARED_NAMES
 from db.imports.hub.families import FAMILIES, Family
@@ -31,6 +31,7 @@ _OTHER_HEADS = {
     "ForCausalLMEagle3": "drafter of another model",
     "MedusaForCausalLM": "drafter of another model",
 }
+_WIDTH = 4_194_304
 #: Classes of one vision-language project that wrap a language model: ``LlavaQwen2ForCausalLM``.
 _WRAPPER = re.compile(r"(?:Llava|Mini_Gemini|Bunny|Cambrian|TinyLlava)(\w+)")
 
@@ -50,6 +51,8 @@ def language_model(config: Mapping[str, Any]) -> Section:
     Raises:
         ImportFactsError: the class is none that can be read, or is no decoder.
     """
+    if config.get("ssm_cfg") is not None and not config.get("architectures") and not config.get("model_type"):
+        config = _of_mamba_package(config)
     outer_name, outer_type = _class_name(config), _text(config.get("model_type"))
     _require_decoder(outer_name, outer_type)
     text: Mapping[str, Any] = config
@@ -76,6 +79,37 @@ def language_model(config: Mapping[str, Any]) -> Section:
     if name == "ZambaForCausalLM" and values.get("hybrid_override_pattern") is None:
         values.own["hybrid_override_pattern"] = blocks_of_zamba(values)
     return Section(name, FAMILIES[name], values)
+
+
+def _of_mamba_package(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration of the package ``mamba_ssm`` (its ``MambaConfig``), which names no class, under the library's keys."""
+    stated = config["ssm_cfg"]
+    ssm = dict(stated) if isinstance(stated, Mapping) else {"layer": stated}
+    version = ssm.pop("layer", "Mamba1")
+    if version not in ("Mamba1", "Mamba2"):
+        raise ImportFactsError("'ssm_cfg.layer' must be Mamba1 or Mamba2", "ssm_cfg")
+    is_second = version == "Mamba2"
+    multiple = whole(config, "pad_vocab_size_multiple", 1, 65_536, 8) or 8
+    width, expand = needed(config, "d_model", 8, _WIDTH), whole(ssm, "expand", 1, 64, 2) or 2
+    own: dict[str, Any] = {
+        "architectures": ["Mamba2ForCausalLM" if is_second else "MambaForCausalLM"],
+        "hidden_size": width,
+        "num_hidden_layers": config.get("n_layer"),
+        "vocab_size": -(-needed(config, "vocab_size", 1, _WIDTH) // multiple) * multiple,
+        "tie_word_embeddings": config.get("tie_embeddings", True),
+        "state_size": ssm.pop("d_state", 128 if is_second else 16),
+        "conv_kernel": ssm.pop("d_conv", 4),
+        "expand": ssm.pop("expand", 2),
+    }
+    if is_second:
+        head = whole({"headdim": ssm.pop("headdim", None)}, "headdim", 1, _WIDTH, 64) or 64
+        own |= {"head_dim": head, "num_heads": expand * width // head, "n_groups": ssm.pop("ngroups", 1)}
+    others = {key: config.get(key) for key in ("attn_layer_idx", "d_intermediate") if config.get(key)} | ssm
+    for key in others:
+        raise ImportFactsError(f"{key[:80]!r} is not read for a model of mamba_ssm", key[:80])
+    if config.get("rms_norm") is False:
+        raise ImportFactsError("'rms_norm' must be true for a model of mamba_ssm", "rms_norm")
+    return own
 
 
 #: Types whose class ties the head where their text part says so (``tie_word_embeddings`` in their ``__post_init__``).

@@ -51,7 +51,7 @@ _USUAL = {
     "attn_output_gate": True, "use_routing_bias": True, "use_moe_router_bias": True, "no_bias": True,
     "use_sparse_attention": True, "enable_bias": True, "layer_norm_elementwise_affine": True,
     "use_post_norm": True, "gating": True, "norm_bias": True,
-    "learned_embeddings": True,
+    "learned_embeddings": True, "use_shared_mlp_adapter": True,
 }  # fmt: skip
 #: Keys that say nothing in a model without the part that they describe.
 _OF_EXPERTS = frozenset({
@@ -78,6 +78,11 @@ _BESIDE = frozenset({
 })  # fmt: skip
 
 
+def is_harmless(key: str) -> bool:
+    """Whether a key, by its words, changes neither sizes nor speed."""
+    return _HARMLESS.fullmatch(key) is not None
+
+
 def require_all_read(values: ConfigValues, facts: Mapping[str, Any]) -> None:
     """Raise when a structural key was not read and its value is not that of the class's default.
 
@@ -88,7 +93,7 @@ def require_all_read(values: ConfigValues, facts: Mapping[str, Any]) -> None:
     for key, value in values.unread():
         name = key.rpartition(".")[2]
         of_vision = key.startswith("vision_config.")
-        if value == values.default(key) or name in without or of_vision or _HARMLESS.fullmatch(name):
+        if value == values.default(key) or name in without or of_vision or is_harmless(name):
             continue
         if _HEAD_NORM.fullmatch(name) and value is (facts["attention"]["qk_norm"] != "none"):
             continue

@@ -374,3 +374,68 @@ def test_later_models_of_the_class_are_refused_by_their_own_keys(key: str) -> No
 def test_a_class_that_is_never_dense_needs_its_experts(kind: str) -> None:
     with pytest.raises(ImportFactsError, match="'num_experts' is missing"):
         facts_from_config({"model_type": kind, "num_attention_heads": 16, "num_experts": None})
+
+
+#: Keys of openPangu-Ultra-MoE-718B, of whose parameters 39 B are active, tables of rows aside.
+PANGU: dict[str, Any] = {
+    "architectures": ["PanguUltraMoEForCausalLM"], "model_type": "pangu_ultra_moe", "hidden_size": 7680,
+    "intermediate_size": 18432, "moe_intermediate_size": 2048, "num_hidden_layers": 61, "num_mtp_layers": 1,
+    "num_attention_heads": 128, "num_key_value_heads": 128, "num_shared_experts": 1, "num_routed_experts": 256,
+    "attention_kv_lora_dim": 512, "attention_q_lora_dim": 1536, "attention_qk_rope_dim": 64, "attention_v_dim": 128,
+    "attention_qk_dim": 128, "num_experts_per_tok": 8, "num_dense_layers": 3, "sandwich_norm": True, "vocab_size": 153_600,
+    "max_position_embeddings": 131_072, "tie_word_embeddings": False, "attention_bias": False,
+}  # fmt: skip
+
+
+def test_pangu_has_latent_attention_under_keys_of_its_own() -> None:
+    model = architecture_from_facts(facts_from_config(PANGU))
+    embedding = 153_600 * 7680
+    assert round((model.total_parameters - embedding) / 1e9) == 718
+    assert round((model.active_parameters - embedding) / 1e9) == 39
+    assert cache_shape(model).full_elements.sum() == 61 * (512 + 64)
+    plain = facts_from_config(PANGU | {"sandwich_norm": False})["params_computed"]["text_total"]
+    assert model.total_parameters - plain == 61 * 2 * 7680
+    biased = facts_from_config(PANGU | {"router_enable_expert_bias": True})["params_computed"]["text_total"]
+    assert biased - model.total_parameters == 58 * 256
+
+
+def test_param_2_is_a_mixture_behind_a_dense_layer() -> None:
+    sizes = {
+        "hidden_size": 512, "num_hidden_layers": 3, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 64,
+        "intermediate_size": 1024, "moe_intermediate_size": 128, "num_experts": 8, "num_experts_per_tok": 2,
+        "num_shared_experts": 2, "moe_shared_expert_intermediate_size": 256, "use_qk_norm": True, "use_bias": False,
+        "use_qkv_bias": False, "vocab_size": 1000, "score_function": "sigmoid", "tie_word_embeddings": False,
+    }  # fmt: skip
+    facts = facts_from_config({"architectures": ["Param2MoEForCausalLM"], "model_type": "param2moe", **sizes})
+    attention = 512 * 64 * (2 * 8 + 2 * 2) + 2 * 64
+    sparse = 3 * 512 * (8 * 128 + 256) + 512 * 8 + 8
+    total = 3 * (attention + 2 * 512) + 3 * 512 * 1024 + 2 * sparse + 2 * 1000 * 512 + 512
+    assert facts["params_computed"]["text_total"] == total
+
+
+def test_xcomposer_has_low_rank_parts_for_images_in_every_projection() -> None:
+    sizes = {
+        "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "bias": False,
+        "intermediate_size": 14336, "vocab_size": 92544, "max_position_embeddings": 32768, "tie_word_embeddings": False,
+    }  # fmt: skip
+    kinds = {"InternLM2ForCausalLM": "internlm2", "InternLMXComposer2ForCausalLM": "internlmxcomposer2"}
+    plain, adapted = (
+        facts_from_config({"architectures": [name], "model_type": kind, **sizes})["params_computed"]["text_total"]
+        for name, kind in kinds.items()
+    )
+    widths = (4096 + 6144) + (4096 + 4096) + 3 * (4096 + 14336)
+    assert (plain, adapted) == (7_737_708_544, 7_737_708_544 + 32 * 256 * widths)
+
+
+def test_a_width_of_keys_that_layers_share_is_in_the_checkpoint() -> None:
+    """Both sizes of Gemma 3n have the same towers, so that their checkpoints differ by their language models alone; layers
+    that take the cache of an earlier one have keys and values there, too (transformers 5.24 leaves them out)."""
+    checkpoints, sizes = (7_849_978_192, 5_439_438_272), ((35, 15, 16384), (30, 10, 8192))
+    texts = [
+        facts_from_config({
+            "model_type": "gemma3n_text", "num_hidden_layers": layers, "num_kv_shared_layers": shared,
+            "intermediate_size": width, "vocab_size": 262_400,
+        })["params_computed"]["text_total"]
+        for layers, shared, width in sizes
+    ]  # fmt: skip
+    assert checkpoints[0] - texts[0] == checkpoints[1] - texts[1]

@@ -150,3 +150,60 @@ def test_sliding_layers_have_latent_rows_of_their_own() -> None:
 def test_indexers_are_spaced_as_the_configuration_says(own: dict[str, Any], indexed: int) -> None:
     model = _model({"model_type": "glm_moe_dsa", "num_hidden_layers": 6, **own})
     assert sum(layer.has_indexer for layer in model.layers) == indexed
+
+
+GEMMA4: dict[str, Any] = {
+    "model_type": "gemma4_text", "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 6, "head_dim": 64,
+    "num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 1000, "hidden_size_per_layer_input": 64,
+    "vocab_size_per_layer_input": 1000, "num_kv_shared_layers": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("own", "parameters"),
+    [
+        ({}, 21_164_224),
+        ({"per_layer_config": {}}, 15_658_304),
+        ({"per_layer_config": {"05": {"head_dim": 128}}}, 16_444_864),
+        (
+            {"per_layer_config": {"5": {"head_dim": 128, "num_key_value_heads": 2}}, "attention_k_eq_v": True},
+            16_051_648,
+        ),
+        ({"global_head_dim": 128, "num_global_key_value_heads": 2, "attention_k_eq_v": True}, 16_051_648),
+    ],
+)
+def test_a_saved_configuration_lists_the_layers_that_differ(own: dict[str, Any], parameters: int) -> None:
+    """The counts are those of the class (transformers 5.24, no memory), with one scalar a layer, which it counts as none."""
+    assert _model(GEMMA4 | own).total_parameters == parameters + 6
+
+
+def test_a_listed_layer_has_latent_rows_and_experts_of_the_rest() -> None:
+    own = {"2": {"kv_lora_rank": 256, "num_attention_heads": 32, "head_dim": 256}}
+    config = {"model_type": "dots3_note_text", "num_hidden_layers": 6, "per_layer_config": own}
+    assert cache_shape(_model(config)).window_elements.tolist() == [0, 0, 256 + 64, 576, 576, 0]
+    mixtral = {
+        "model_type": "mixtral",
+        "num_hidden_layers": 2,
+        "hidden_size": 512,
+        "num_attention_heads": 8,
+        "vocab_size": 64,
+    }
+    for stated in ({"1": {"num_local_experts": 4}}, {"2": {}}, {"x": {}}, {"0": 3}, [1]):
+        with pytest.raises(ImportFactsError, match="layer"):
+            facts_from_config(mixtral | {"per_layer_config": stated})
+
+
+def test_a_later_pass_of_iquest_keeps_a_window_of_its_own() -> None:
+    config = {
+        "architectures": ["IQuestLoopCoderForCausalLM"], "model_type": "iquestloopcoder", "hidden_size": 5120,
+        "num_hidden_layers": 80, "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128,
+        "intermediate_size": 27648, "vocab_size": 76800, "loop_num": 2, "loop_window_size": 64, "tie_word_embeddings": False,
+        "attention_bias": False, "mlp_bias": False, "max_position_embeddings": 131072,
+    }  # fmt: skip
+    model = _model(config)
+    # The checkpoint of the model without loops has 39,794,283,520 parameters; each head of a layer has a gate.
+    assert model.total_parameters == 39_794_283_520 + 80 * 40 * 129
+    shape = cache_shape(model)
+    assert shape.full_elements.tolist() == [2048] * 80 + [0] * 80
+    assert shape.window_elements.tolist() == [0] * 80 + [2048] * 80
+    assert set(shape.window_tokens[80:].tolist()) == {64}

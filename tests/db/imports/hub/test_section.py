@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from db.imports.errors import ImportFactsError
@@ -56,3 +58,36 @@ def test_norms_of_all_heads_together_are_what_molmo_calls_attention_layer_norm()
         for switch in (False, True)
     )
     assert normed - plain == 32 * (4096 + 8 * 128)
+
+
+#: state-spaces/mamba-130m and mamba2-130m: their checkpoints have 129,135,360 and 128,989,632 parameters.
+_OF_PACKAGE: dict[str, Any] = {
+    "d_model": 768, "n_layer": 24, "vocab_size": 50277, "ssm_cfg": {}, "rms_norm": True, "residual_in_fp32": True,
+    "fused_add_norm": True, "pad_vocab_size_multiple": 8,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("own", "parameters"),
+    [
+        ({}, 129_135_360),
+        ({"ssm_cfg": {"layer": "Mamba2"}, "attn_layer_idx": [], "pad_vocab_size_multiple": 16}, 128_989_632),
+    ],
+)
+def test_a_configuration_of_mamba_ssm_names_no_class(own: dict[str, Any], parameters: int) -> None:
+    assert facts_from_config(_OF_PACKAGE | own)["params_computed"]["text_total"] == parameters
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"ssm_cfg": 5},
+        {"ssm_cfg": {"layer": "S4"}},
+        {"ssm_cfg": {"bias": True}},
+        {"attn_layer_idx": [1]},
+        {"rms_norm": False},
+    ],
+)
+def test_a_part_of_mamba_ssm_that_is_not_read_is_refused(own: dict[str, Any]) -> None:
+    with pytest.raises(ImportFactsError):
+        facts_from_config(_OF_PACKAGE | own)
