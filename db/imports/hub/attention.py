@@ -114,7 +114,8 @@ _OUTPUT_BIASED = frozenset({
     "FlintForCausalLM", "Granite4VisionForConditionalGeneration", "GraniteDoclingForConditionalGeneration",
     "HunYuanVLForConditionalGeneration", "HYV4ForCausalLM", "LaraMiniForCausalLM", "Lfm3ForCausalLM",
     "LongcatFlashForCausalLM", "ModernBertDecoderForCausalLM", "Molmo2ForConditionalGeneration", "AXK1ForCausalLM",
-    "AXK2ForCausalLM",
+    "AXK2ForCausalLM", "MistralLarge4ForConditionalGeneration", "MuseSparkForConditionalGeneration",
+    "UnlimitedOcrForConditionalGeneration",
 })  # fmt: skip
 
 

@@ -134,7 +134,7 @@ FAMILIES: dict[str, Family] = {
         _LATENT, output_gate="per_head", window_every=4, full_at=1, full_layers=(0,), dense_layers=1
     ),
     "Ernie4_5_MoeForCausalLM": Family(router_bias=True),
-    "Ernie4_5_VLMoeForConditionalGeneration": Family(router_bias=True, tied=True),
+    "Ernie4_5_VLMoeForConditionalGeneration": Family(router_bias=True, tied=True, dense_layers=1),
     "Ernie4_5ForCausalLM": _PLAIN,
     "Exaone4_5_ForConditionalGeneration": Family(qk_norm="per_head", window_every=4),
     "Exaone4ForCausalLM": Family(qk_norm="per_head", window_every=4),
@@ -327,7 +327,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "Step3TextForCausalLM": _PLAIN,
     "TelechatForCausalLM": Family(own_o_bias=True, tied=True),
-    "UnlimitedOcrForConditionalGeneration": _PLAIN,
+    "UnlimitedOcrForConditionalGeneration": Family(dense_layers=1),
     "VaultGemmaForCausalLM": Family(tied=True, window_every=2),
     "XGLMForCausalLM": replace(_OLD, tied=True),
     "Xing4_0ForCausalLM": _LATENT,

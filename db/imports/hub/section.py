@@ -75,7 +75,9 @@ def language_model(config: Mapping[str, Any]) -> Section:
     if name == "DoryForCausalLM":
         own = _of_pairs(own)
     _require_own_sizes(config, own, is_flat=text is config)
-    values = ConfigValues(own, _type(name, types, names), type_is_stated=any(types))
+    # The type that a nested section states is its own; one beside the whole file may be that of another model.
+    own_defaults = own_type if text is not config and own_type in table()["types"] else _type(name, types, names)
+    values = ConfigValues(own, own_defaults, type_is_stated=any(types))
     if name == "ZambaForCausalLM" and values.get("hybrid_override_pattern") is None:
         values.own["hybrid_override_pattern"] = blocks_of_zamba(values)
     return Section(name, FAMILIES[name], values)
@@ -114,7 +116,7 @@ def _of_mamba_package(config: Mapping[str, Any]) -> dict[str, Any]:
 
 #: Types whose class ties the head where their text part says so (``tie_word_embeddings`` in their ``__post_init__``).
 _TIED_AS_TEXT = frozenset({
-    "glm46v", "glm4v", "glm4v_moe", "glm_ocr", "llama4", "llava", "llava_next_video", "llava_onevision", "minimax_m3_vl",
+    "glm4v", "glm4v_moe", "glm_ocr", "llama4", "llava", "llava_next_video", "llava_onevision", "minimax_m3_vl",
     "qwen2_5_vl", "qwen2_vl", "shieldgemma2", "video_llama_3",
 })  # fmt: skip
 
@@ -134,12 +136,14 @@ def _require_own_sizes(config: Mapping[str, Any], own: Mapping[str, Any], *, is_
 
 def _values(config: Mapping[str, Any], text: Mapping[str, Any], outer_type: str | None) -> Mapping[str, Any]:
     own = dict(text)
-    for key in ("tie_word_embeddings", "dtype", "torch_dtype"):
+    for key in ("dtype", "torch_dtype"):
         if own.get(key) is None and config.get(key) is not None:
             own[key] = config[key]
     # The head belongs to the whole model, whose word on it counts.
     tied = config.get("tie_word_embeddings")
-    if isinstance(tied, bool) and (tied or outer_type not in _TIED_AS_TEXT):
+    if tied is None and own.get("tie_word_embeddings") is None:
+        tied = table()["types"].get(outer_type, {}).get("defaults", {}).get("tie_word_embeddings")
+    if tied is not None and (tied is not False or outer_type not in _TIED_AS_TEXT):
         own["tie_word_embeddings"] = tied
     return own
 

@@ -91,3 +91,70 @@ def test_a_configuration_of_mamba_ssm_names_no_class(own: dict[str, Any], parame
 def test_a_part_of_mamba_ssm_that_is_not_read_is_refused(own: dict[str, Any]) -> None:
     with pytest.raises(ImportFactsError):
         facts_from_config(_OF_PACKAGE | own)
+
+
+_TEXT: dict[str, Any] = {
+    "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16, "vocab_size": 1000,
+    "head_dim": 32,
+}  # fmt: skip
+_ROWS = 1000 * 512
+
+
+def _parameters(config: dict[str, Any]) -> int:
+    return int(facts_from_config(config)["params_computed"]["text_total"])
+
+
+def test_a_section_has_the_defaults_of_its_own_type() -> None:
+    """A class of several parts may have other traits than the type of its language model (Mistral 3)."""
+    text = {"model_type": "mistral", "sliding_window": None, **_TEXT}
+    facts = facts_from_config({"architectures": ["Mistral3ForConditionalGeneration"], "text_config": text})
+    assert facts["n_kv_heads"] == 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "outer", "inner", "is_tied"),
+    [
+        ("mistral3", None, None, True),
+        ("mistral3", None, False, False),
+        ("mistral3", False, None, False),
+        ("internvl", None, None, True),
+        ("llava", None, None, False),
+        ("llava", False, True, True),
+        ("shieldgemma2", False, None, True),
+        ("glm46v", False, True, False),
+    ],
+)
+def test_the_head_is_tied_as_the_whole_model_says(kind: str, outer: Any, inner: Any, is_tied: bool) -> None:
+    """Counts of the classes of transformers 5.24. Where neither part says it, the default of the whole model's class holds."""
+    types = {"internvl": "qwen2", "llava": "llama", "shieldgemma2": "gemma3_text", "glm46v": "glm4v_text"}
+    text = {"model_type": types.get(kind, "mistral"), "sliding_window": 64, "num_key_value_heads": 4, **_TEXT}
+    config: dict[str, Any] = {"model_type": kind, "text_config": text}
+    if inner is not None:
+        text["tie_word_embeddings"] = inner
+    if outer is not None:
+        config["tie_word_embeddings"] = outer
+    tied = _parameters({"model_type": text["model_type"], **text, "tie_word_embeddings": True})
+    assert _parameters(config) - tied == (0 if is_tied else _ROWS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("ernie4_5_vl_moe", "moe_intermediate_size", [1536, 512]),
+        ("ernie4_5_vl_moe", "mlp_layer_types", ["dense", "sparse"]),
+        ("unlimited_ocr", "mlp_layer_types", ["dense", "sparse"]),
+        ("step3p7", "num_key_value_heads", 8),
+        ("step3p7", "moe_intermediate_size", 1280),
+        ("step3p7", "share_expert_dim", 1280),
+    ],
+)
+def test_a_key_that_is_absent_has_the_value_of_its_class(kind: str, key: str, value: Any) -> None:
+    config = {"model_type": kind, "text_config": {"num_hidden_layers": 2}}
+    assert _parameters(config) == _parameters(config | {"text_config": {"num_hidden_layers": 2, key: value}})
+
+
+@pytest.mark.parametrize("kind", ["unlimited_ocr_text", "mistral_large4_text", "muse_spark_text"])
+def test_biases_of_attention_reach_its_output(kind: str) -> None:
+    config = {"model_type": kind, "num_hidden_layers": 2}
+    plain, biased = facts_from_config(config), facts_from_config(config | {"attention_bias": True})
+    assert (plain["attention"]["o_bias"], biased["attention"]["o_bias"]) == (False, True)
