@@ -15,6 +15,11 @@ _MODULES = {
     "dense": ("mlp.up_proj", "mlp.gate_proj", "mlp", "shared_experts.up_proj"),
     "experts": ("mlp.experts.0.up_proj", "mlp.experts", "block_sparse_moe.experts.0.w1"),
 }
+#: The matrices of a part that are alike in size: a rule may name some of them.
+_ALIKE = {
+    "dense": ("mlp.up_proj", "mlp.gate_proj", "mlp.down_proj"),
+    "experts": ("mlp.experts.0.up_proj", "mlp.experts.0.gate_proj", "mlp.experts.0.down_proj"),
+}
 #: A layer in the middle: recipes often leave the first and the last ones alone.
 _LAYER = "layers.11."
 _PREFIXES = ("model.layers.11.", "model.language_model.layers.11.", "language_model.model.layers.11.")
@@ -93,7 +98,7 @@ def widths_of_groups(groups: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
 def widths_of_overrides(stated: Mapping[str, Any]) -> dict[str, float]:
     """Bits by part of modules that a file sets apart by name: ``dynamic`` of GPTQ, ``extra_config`` of AutoRound and
-    ``layer_quant_config`` of Quark. The first rule that names a part counts."""
+    ``layer_quant_config`` of Quark. The first rule that names a part counts, or each of its matrices that are alike."""
     rules = [(f"re:{name.removeprefix('+:')}.*", module) for name, module in _rules(stated, "dynamic").items()]
     rules += [
         (f"re:{name}" if set(name) & set("*\\^$") else name, module)
@@ -101,17 +106,31 @@ def widths_of_overrides(stated: Mapping[str, Any]) -> dict[str, float]:
     ]
     rules += [(name, _quark_weights(module)) for name, module in _rules(stated, "layer_quant_config").items()]
     base = stated.get("group_size")
-    widths: dict[str, float] = {}
+    rest = _with_scale(stated.get("bits"), base)
+    widths, alike = dict[str, float](), dict[str, float]()
     for pattern, module in rules:
-        bits = module.get("bits")
-        if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= 16:
+        width = _with_scale(module.get("bits"), module.get("group_size", base))
+        if width is None:
             continue
-        group = module.get("group_size", base)
-        width = bits + 16.0 / group if bits < SIXTEEN_BITS and isinstance(group, int) and group > 0 else float(bits)
         for part, modules in _MODULES.items():
-            if part not in widths and _is_listed(modules, [pattern]):
-                widths[part] = width
+            matrices = _ALIKE.get(part, ())
+            if part in widths and alike.keys() >= set(matrices):
+                continue
+            if _is_listed((*modules, *matrices), [pattern]):
+                widths.setdefault(part, width)
+                own = {matrix: width for matrix in matrices if _is_listed([matrix], [pattern])}
+                alike = own | alike
+    for part, matrices in _ALIKE.items():
+        if rest is not None and not alike.keys().isdisjoint(matrices):
+            widths[part] = sum(alike.get(matrix, rest) for matrix in matrices) / len(matrices)
     return widths
+
+
+def _with_scale(bits: Any, group: Any) -> float | None:
+    """Bits of a weight with its share of a scale of 16 bits; None where no bits are stated."""
+    if not isinstance(bits, int) or isinstance(bits, bool) or not 1 <= bits <= SIXTEEN_BITS:
+        return None
+    return bits + 16.0 / group if bits < SIXTEEN_BITS and isinstance(group, int) and group > 0 else float(bits)
 
 
 def _rules(stated: Mapping[str, Any], key: str) -> dict[str, Mapping[str, Any]]:

@@ -244,7 +244,15 @@ _QUARK = {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "
     ("stated", "widths"),
     [
         ({**_GPTQ, "dynamic": {r"-:.*self_attn.*": {}}}, {"attention": 16.0}),
-        ({**_GPTQ, "dynamic": {r"+:.*\.11\..*up": {"bits": 8, "group_size": 32}}}, {"dense": 8.5, "experts": 8.5}),
+        (
+            {**_GPTQ, "dynamic": {r"+:.*\.11\..*up": {"bits": 8, "group_size": 32}}},
+            {"dense": 16.75 / 3, "experts": 16.75 / 3},
+        ),
+        ({**_GPTQ, "dynamic": {"+:.*mlp.down_proj": {"bits": 8, "group_size": 32}}}, {"dense": 16.75 / 3}),
+        (
+            {**_GPTQ, "dynamic": {"+:.*mlp.up": {"bits": 8, "group_size": 32}, "+:.*mlp.*": {"bits": 16}}},
+            {"dense": (8.5 + 2 * 16) / 3, "experts": 16.0},
+        ),
         ({**_GPTQ, "dynamic": {r"+:.*\.3\..*up": {"bits": 8}, "-:[": {}, "x": 1}}, {}),
         ({**_AUTOROUND, "extra_config": {".*self_attn.*": {"bits": 8}}}, {"attention": 8.125}),
         ({**_AUTOROUND, "extra_config": {"model.layers.11.self_attn.q_proj": {"bits": 16}}}, {"attention": 16.0}),
