@@ -129,9 +129,10 @@ def error_page(error: ApiError, base_url: str, request: Request, view: CatalogVi
 
 def _told(error: ApiError, typed: str) -> str:
     """The message of an error without the names that are links below it."""
-    if error.code is ErrorCode.AMBIGUOUS_NAME:
+    told, is_held, _ = error.message.partition("; name ")
+    if error.code is ErrorCode.AMBIGUOUS_NAME and not (is_held and " holds the name of " in told):
         return f"“{typed}” fits several entries. More of the name leaves fewer."
-    return error.message.partition(" Did you mean")[0]
+    return told.partition(" Did you mean")[0]
 
 
 async def no_page(request: Request, _: Exception) -> Response:

@@ -24,7 +24,8 @@ describe(
     "Why a request, or one part of it, has no answer. Sent as `extensions.code`.",
     {
         "NOT_FOUND": "No entity has this slug, alias or id; `suggestions` has the nearest names.",
-        "AMBIGUOUS_NAME": "Several entities have this name, and no rule prefers one; `suggestions` has the choices.",
+        "AMBIGUOUS_NAME": "Several entities have this name, and no rule prefers one, or the text holds a name beside words that "
+        "may be a part of another; `suggestions` has the choices.",
         "GRAPHQL_PARSE_FAILED": "The document is not GraphQL.",
         "GRAPHQL_VALIDATION_FAILED": "The document does not fit the schema: a field, argument, type or fragment is wrong.",
         "BAD_USER_INPUT": "A value, literal or variable, is wrong; the message says what is allowed.",

@@ -161,6 +161,10 @@ class DerivativeWords:
         """Whether names of derivatives begin with a word often enough that it is no typing error."""
         return word in self._families
 
+    def has_word(self, text: str) -> bool:
+        """Whether the text is a word of names of derivatives."""
+        return text.casefold() in self._places
+
     def joined(self, text: str) -> Iterator[str]:
         """The text with two of its words, then all such ones, as the one that a name has: "stable beluga" is "StableBeluga"."""
         asked = words("model", text)

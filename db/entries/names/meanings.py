@@ -20,6 +20,8 @@ class UnknownNameError(KeyError):
         self.suggestions = tuple(suggestions)
         #: Why no entity is meant, where it is not that none has the name.
         self.reason = reason
+        #: All slugs that have the name.
+        self.choices: tuple[str, ...] = ()
         shown = shortened(text)
         hint = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
         self.message = f"no {kind} is called {shown!r}{hint}" if reason is None else reason
@@ -38,8 +40,21 @@ class AmbiguousNameError(UnknownNameError):
     ) -> None:
         reason = f"{shortened(text)!r} fits several entries: {listed(shown or choices)}; name one of them{instead}"
         super().__init__(kind, text, choices[:MAX_CHOICES], reason)
-        #: All slugs that have the name; ``suggestions`` are the first of them.
         self.choices = tuple(choices)
+
+
+class HeldNameError(AmbiguousNameError):
+    """A text that holds complete names beside words that may be a remark, or a part of another name. ``suggestions`` are the
+    slugs, ``shown`` the names; no entity has the whole text as its name."""
+
+    def __init__(self, kind: str, text: str, held: Sequence[str], around: Sequence[str], shown: Sequence[str]) -> None:
+        super().__init__(kind, text, held)
+        also, several = ", ".join(map(repr, around)), " one of" if len(held) > 1 else ""
+        self.reason = (
+            f"{shortened(text)!r} holds the name of {listed(shown)}, and {also} may be a part of another name; "
+            f"name{several} {listed(held)} by itself if it is meant"
+        )
+        self.message, self.choices = self.reason, ()
 
 
 @dataclass(frozen=True, slots=True)

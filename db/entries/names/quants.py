@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from db.entries.names.meanings import AliasClash, UnknownNameError, taken_as
+from db.entries.names.meanings import AliasClash, Meaning, UnknownNameError, shortened, taken_as
+from db.entries.names.measured import measured_mixes
+from db.entries.names.refusals import refusal
 from db.entries.names.spelling import MAX_NAME_CHARACTERS, MAX_SUGGESTIONS, near_names
 from db.entries.names.words import Entry, key
 from estimator.sentences import Sentence
@@ -78,6 +81,24 @@ class QuantNames:
             return None
         return next((slug for slug in slugs if not checkpoint or self._format(slug) not in _GGUF), slugs[0])
 
+    def meaning(self, text: str, formats: Collection[str], root: Path) -> Meaning:
+        """The quantization called ``text``, of one of ``formats`` where several have the name, or of the bits that it states.
+
+        Raises:
+            UnknownNameError: none is called so; with what the catalog below ``root`` says of such names.
+        """
+        try:
+            return Meaning(self.resolve(text, formats))
+        except UnknownNameError as error:
+            if slugs := self.of_level(text, formats):
+                return Meaning(slugs[0], (self.taken(text, slugs),), slugs[1:])
+            if said := measured_mixes(root / "quality").get(key("quant", text)):
+                reason = f"no recipe of {shortened(text)!r} is known: {said}"
+                raise UnknownNameError("quant", text, error.suggestions, reason) from error
+            if refused := refusal(root / "refusals.jsonl", "quant", text):
+                raise UnknownNameError("quant", text, refused.nearest, refused.sentence) from error
+            raise
+
     def of_level(self, text: str, formats: Collection[str] = ()) -> tuple[str, ...]:
         """Slugs of the quantizations that "Q4", "IQ3", "4-bit" or "EXL3" may be, the usual one first, of ``formats`` where there is
         one; none where the text is no number of bits."""
@@ -90,6 +111,11 @@ class QuantNames:
         forms = _OF_LEVEL[(level["letters"] or "").casefold()]
         slugs = [slug for slug in (form.format(level["bits"]) for form in forms) if slug in self._entries]
         return tuple(sorted(slugs, key=lambda slug: bool(formats) and self._format(slug) not in formats))
+
+    def is_part(self, piece: str) -> bool:
+        """Whether a piece of a text is the first one of a quantization's name."""
+        level = _LEVEL.match(piece)
+        return self.exact(piece) is not None or bool(self.of_level(piece) or (level and level["unit"]))
 
     def taken(self, text: str, slugs: Sequence[str]) -> Sentence:
         """The sentence on the first of several quantizations that a text may be."""

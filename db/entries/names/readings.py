@@ -87,6 +87,8 @@ _LISTED = re.compile(
     r"\s*(?:.*\[)?(?P<name>[^\[\]]+)\]?(?:\s*\(rev \w+\))?$",
     re.I,
 )
+#: The device that llama.cpp says it uses, as in "using device CUDA0 (NVIDIA GeForce RTX 4090) - 22994 MiB free".
+_USED = re.compile(r"^.*\busing device \w+ \((?P<name>.+?)\)(?: \([\w:. -]+\))?(?: - \d+ mib free)?$", re.I)
 #: A row of ``nvidia-smi``: index, name, and whether the driver stays loaded.
 _ROW = re.compile(
     r"^\|?\s*(?:\d{1,2}[\s|]+|(?=nvidia|geforce|quadro|tesla))(?P<name>\S.*?)[\s|]+(?:on|off)(?![^\W_])"
@@ -236,7 +238,7 @@ def gpu_readings(text: str) -> Iterator[Reading]:
     yield Reading(text)
     text = _NODES.sub(lambda match: f"{int(match['nodes']) * int(match['each'])}x ", text)
     text = _CORES.sub(lambda match: "" if match["kinds"] else f"{match['cores']}-core", _PROFILED.sub(" ", text))
-    listed = next(filter(None, (pattern.match(text.strip()) for pattern in (_LOGGED, _LISTED, _ROW))), None)
+    listed = next(filter(None, (pattern.match(text.strip()) for pattern in (_USED, _LOGGED, _LISTED, _ROW))), None)
     names = [text.strip() if listed is None else listed["name"].strip()]
     if (amount := _MEBIBYTES.search(names[0])) is not None:
         bare = names[0][: amount.start()]

@@ -11,16 +11,17 @@ from collections.abc import Iterator, Mapping
 _INTEGRATED = "(?:i-?gpu|(?:integrated|onboard) (?:gpu|graphics)|integrierte grafik)"
 #: Graphics that are a part of a processor.
 INTEGRATED = re.compile(rf"(?<![^\W_]){_INTEGRATED}(?![^\W_])", re.I)
-#: Words of questions and of titles of reports, between gaps, which name no model.
-_ASKED = (
-    "any(?:body|one)?|are|benchmark(?:ing|s)?|best|broken|bug|ca(?:n|n['’]?t|nnot)|config(?:uration)?|could"
-    "|crash(?:es|ed|ing)?|cuda|deploy(?:ing)?|do|does|doesn['’]?t|errors?|fail(?:s|ed|ing)?|fast|feature|fine-?tun(?:e|ing)"
-    "|fits?|for|garbage|generat(?:es?|ing|ion)|get(?:s|ting)?|gibberish|good|hangs?|has|have|help|how|i|inference|is|issue"
-    "|it|load(?:s|ing)?|locally|memory|need|not|of|on|oom|out|output(?:s|ting)?|performance|problem|process(?:es|ing)"
-    "|prompts?|q?lora|question|recommended|requests?|results?|run(?:s|ning)?|serv(?:e|es|ing)|settings?|should|slow|slowly"
-    "|someone|speed|support|tested|testing|throughput|to|tokens?|too|train(?:ing)?|tried|try(?:ing)?|us(?:e|es|ing|age)"
-    "|very|want|we|what(?:['’]s)?|when|which|while|why|will|working|works?|would|wrong|you"
+#: Words of sentences, between gaps, which name no model: those of grammar, and what is done with one.
+_GRAMMAR = (
+    "about|am|an?|any(?:body|one)?|are|at|be|but|ca(?:n|n['’]?t|nnot)|could|did|do|does|doesn['’]?t|don['’]?t|for|had|has"
+    "|have|how|i|i['’]?m|i['’]?ve|if|in|into|is|isn['’]?t|it|it['’]?s|me|my|not|of|on|or|our|out|should|so|someone|that|the|there"
+    "|they|this|to|too|very|was|we|were|what(?:['’]s)?|when|where|which|while|who|why|will|with|won['’]?t|would|you|your"
 )
+_DONE = (
+    "deploy(?:ing)?|fits?|get(?:ting)?|load(?:s|ing)?|locally|need|run(?:s|ning)?|serv(?:e|es|ing)|tr(?:y|ied|ying)"
+    "|us(?:e|es|ing)|want|works?"
+)
+_SET_OFF = re.compile(rf"(?<!\S)(?:{_GRAMMAR}|{_DONE})(?=[\s?!.,:]|$)[?!.,:]?|[?!]", re.I)
 _NO_CARD = "(?:no|without|ohne|keine?) (?:gpu|grafikkarte)|cpu[- ]only|(?:only|nur) (?:an? )?cpu"
 #: Kind -> what stands for the words of other languages and signs.
 _WORDS: Mapping[str, Mapping[str, str]] = {
@@ -71,7 +72,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "|quants?|quanti[sz]ed|quanti[sz]ation|quanti[sz]iert|quantisée?|quantifiée?"
         "|cuantizad[oa]|quantizzat[oa]|quantizad[oa]"
         "|量化(?:版|模型)?|大?模型|满血版?|版本?|at|in|as|with|en|im|als|auf|mit|avec|con|com|em|an?|the|my|un|une|le|el|il|weights|de|di|do|da|von"
-        f"|gguf file|full|big|arm|(?<![^\\s\\[])(?:{_ASKED})(?![^\\s\\]?!.,:])"
+        f"|gguf file|full|big|arm|(?<![^\\s\\[])(?:{_GRAMMAR}|{_DONE})(?![^\\s\\]?!.,:])"
         "|(?:us|eu|apac)(?=\\.[a-z])|1:0|(?:fireworks|together|vertex)_ai|accounts|basic|lm|maas|models"
         "|bedrock|cerebras|deepinfra|fireworks|groq|novita|openrouter|together(?:\\.?ai)?"
         "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
@@ -152,6 +153,15 @@ def without_remarks(kind: str, text: str) -> Iterator[tuple[str, tuple[str, ...]
         rest = _without_words(kind, _FOREIGN.sub(" ", rest))
     if parts:
         yield from ((bare, parts) for bare in _without_forms(kind, rest))
+
+
+def set_off(kind: str, text: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The one part of a sentence on models that states a number, between words of grammar; and the other parts."""
+    phrases = (
+        [part for part in (part.strip(_EDGES) for part in _SET_OFF.split(text)) if part] if kind == "model" else []
+    )
+    named = [part for part in phrases if any(map(str.isdigit, part))]
+    return [(named[0], tuple(part for part in phrases if part != named[0]))] if len(named) == 1 < len(phrases) else []
 
 
 def _without_forms(kind: str, text: str) -> Iterator[str]:

@@ -11,9 +11,16 @@ from weakref import proxy
 
 from db.entries.names.bases import Bases
 from db.entries.names.derivatives import derivatives_by_key, derivatives_by_word, plain
+from db.entries.names.held import HeldNames, card_in_title
 from db.entries.names.index import NameIndex
-from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, not_read, shortened, taken_as
-from db.entries.names.measured import measured_mixes
+from db.entries.names.meanings import (
+    AmbiguousNameError,
+    Meaning,
+    UnknownNameError,
+    not_read,
+    shortened,
+    taken_as,
+)
 from db.entries.names.processors import Processors, without_memory
 from db.entries.names.products import Computers, products
 from db.entries.names.quants import QuantNames
@@ -31,9 +38,8 @@ from db.entries.names.readings import (
     target_of,
 )
 from db.entries.names.refusals import WHY, refusal
-from db.entries.names.remarks import INTEGRATED, without_remarks
+from db.entries.names.remarks import INTEGRATED, set_off, without_remarks
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
-from db.entries.names.titles import card_in_title
 from db.entries.names.words import Entry, key, words
 from estimator.sentences import Sentence, SentenceCode
 
@@ -70,7 +76,7 @@ class Resolver:
             AmbiguousNameError: several have it, and no rule prefers one.
         """
         if kind == "quant":
-            return self._quant(text, self._formats_of(engine))
+            return self._quants.meaning(text, self._formats_of(engine), self._root)
         if text in self._entries[kind]:
             return Meaning(text)
         if len(text) > MAX_NAME_CHARACTERS:
@@ -78,7 +84,7 @@ class Resolver:
         try:
             return self._kept(kind, text)
         except UnknownNameError as error:
-            if self.on_unknown is not None and not isinstance(error, AmbiguousNameError):
+            if self.on_unknown is not None and not error.choices:
                 self.on_unknown(kind, text)
             raise
 
@@ -89,19 +95,6 @@ class Resolver:
     @cached_property
     def _quants(self) -> QuantNames:
         return QuantNames(self._entries["quant"])
-
-    def _quant(self, text: str, formats: frozenset[str]) -> Meaning:
-        try:
-            return Meaning(self._quants.resolve(text, formats))
-        except UnknownNameError as error:
-            if slugs := self._quants.of_level(text, formats):
-                return Meaning(slugs[0], (self._quants.taken(text, slugs),), slugs[1:])
-            if said := measured_mixes(self._root / "quality").get(key("quant", text)):
-                reason = f"no recipe of {shortened(text)!r} is known: {said}"
-                raise UnknownNameError("quant", text, error.suggestions, reason) from error
-            if refused := refusal(self._root / "refusals.jsonl", "quant", text):
-                raise UnknownNameError("quant", text, refused.nearest, refused.sentence) from error
-            raise
 
     @cached_property
     def _computers(self) -> Computers:
@@ -125,7 +118,8 @@ class Resolver:
                 raise
             # A name that is refused may begin with that of another model: words around it are no part of either.
             named = named_in_command(text) if kind == "model" else text
-            for bare, parts in (found for found in without_remarks(kind, named) if found[1] or not is_refused):
+            around = [] if is_refused else set_off(kind, named)
+            for bare, parts in (*(way for way in without_remarks(kind, named) if way[1] or not is_refused), *around):
                 try:
                     meaning = self._bare(kind, text, bare)
                 except UnknownNameError as refused:
@@ -136,7 +130,16 @@ class Resolver:
                     return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
             if kind == "model" and (meaning := self._before_gpu(text)) is not None:
                 return meaning
-            raise why from None
+            held = self._held[kind].meaning(text) if why.reason is None and kind in self._held else None
+            if held is None:
+                raise why from None
+            return held
+
+    @cached_property
+    def _held(self) -> dict[str, HeldNames]:
+        models, gpus = self._entries["model"], self._entries["gpu"]
+        held = HeldNames(self._index("model"), models, self._quants.is_part, self._root / "derivatives")
+        return {"model": held, "gpu": HeldNames(self._index("gpu"), gpus)}
 
     def _before_gpu(self, text: str) -> Meaning | None:
         """The model in a text that names an accelerator behind it, as "Qwen3 8B on 2x 3090"."""

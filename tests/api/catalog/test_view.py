@@ -74,3 +74,33 @@ async def test_forty_names_mean_the_same_on_every_face(
             printed = orjson.loads(capsys.readouterr().out)
             assert (printed["model"], printed["gpu"]) == (named.slug, on.slug)
     assert compared > 4
+
+
+async def test_a_name_beside_unknown_words_is_asked_back_alike_on_every_face(
+    catalog: Catalog,
+    client: httpx.AsyncClient,
+    ask: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api.cli.estimate, "load_catalog", lambda: catalog)
+    text, gpu = "Llama 3.1 8B Zorbmaid", "rtx-4090"
+    with pytest.raises(UnknownNameError) as caught:
+        catalog.meaning("model", text)
+    told, suggestions = str(caught.value), list(caught.value.suggestions)
+    assert suggestions == ["llama-3.1-8b"]
+    error = (await ask("query($text: String!) { model(slug: $text) { slug } }", text=text))["errors"][0]
+    assert error["message"] == told
+    assert error["extensions"] == {
+        "code": "AMBIGUOUS_NAME", "kind": "model", "name": text, "suggestions": suggestions
+    }  # fmt: skip
+    line = answer_line(Answerer(catalog, Calibration.load()), orjson.dumps({"model": text, "gpu": gpu}))
+    assert line["error"] == {
+        "code": "AMBIGUOUS_NAME", "message": told, "field": "model", "suggestions": suggestions
+    }  # fmt: skip
+    assert api.cli.estimate.run_one(text, gpu, "q4-k-m", "coding", as_json=False) != 0
+    assert told in capsys.readouterr().err
+    page = await client.get(f"/model/{text}")
+    assert page.status_code == 404
+    assert "holds the name of Llama 3.1 8B" in page.text
+    assert 'href="/model/llama-3.1-8b"' in page.text

@@ -327,7 +327,11 @@ async def test_runs(data: Any) -> None:
 async def test_a_set_of_slugs_takes_names_and_refuses_unknown_ones(ask: Any, data: Any) -> None:
     asked = '{ gpus(filter: {slug: {in: ["RTX 4090", "3090"]}}) { nodes { slug } } }'
     assert [gpu["slug"] for gpu in (await data(asked))["gpus"]["nodes"]] == ["rtx-3090", "rtx-4090"]
-    unknown = (("models", "llama", "AMBIGUOUS_NAME"), ("models", "no such model at all", "NOT_FOUND"))
+    unknown = (
+        ("models", "llama", "AMBIGUOUS_NAME"),
+        ("models", "llama 3.1 8b zorbly", "AMBIGUOUS_NAME"),
+        ("models", "no such model at all", "NOT_FOUND"),
+    )
     for kind, name, code in unknown:
         answer = await ask(f'{{ {kind}(filter: {{slug: {{in: ["{name}"]}}}}) {{ nodes {{ slug }} }} }}')
         assert answer["errors"][0]["extensions"]["code"] == code

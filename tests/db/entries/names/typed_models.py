@@ -265,14 +265,14 @@ Qwen3.5-397B-A17B @ Q4 | ~qwen3.5-397b-a17b+q4-k-m
 NexaSDK Qwen3-4B-GGUF:Q4_0 | ~qwen3-4b+q4-0
 running GLM-4.6 IQ2 on a single 4090 with 192GB ram | ~glm-4.6+iq2-m
 anyone tried Qwen3 Next 80B on Strix Halo 128GB? | ~qwen3-next-80b-a3b-instruct
-[Bug]: CUDA OOM when loading Qwen3-32B-AWQ | qwen3-32b+awq-int4
+[Bug]: CUDA OOM when loading Qwen3-32B-AWQ | ~qwen3-32b+awq-int4
 [Usage]: How to run DeepSeek-V3 on 2 nodes of 8xH100? | ~deepseek-v3
 Can I run gpt-oss-120b on a Mac Studio M4 Max 64GB? | ~gpt-oss-120b
 Qwen3-VL-32B-Instruct not working in llama.cpp | ~qwen3-vl-32b
 GLM-4.7-Flash is slow on my 7900 XTX | ~glm-4.7-flash
 Is Mistral Small 3.2 better than Gemma 3 27B? | ?
 What's the speed of Qwen3.5 27B on dual 5060 Ti? | ~qwen3.5-27b
-Feature request: support for Step-3.5-Flash | step-3.5-flash
+Feature request: support for Step-3.5-Flash | ~step-3.5-flash
 DeepSeek R1 0528 on CPU | ~deepseek-r1-0528
 what is the best model | ?
 best coding model | ?
@@ -291,7 +291,7 @@ zai-org/GLM-4.6 compressed-tensors | ~glm-4.6
 Ministral-3-14B-Reasoning-2512-Q4_K_M.gguf | ~ministral-3-14b+q4-k-m
 nomic-ai/gpt4all-falcon | ~falcon-7b
 Slow prompt processing with gpt-oss-120b on M3 Max | ~gpt-oss-120b
-GLM-4.6V-Flash gibberish output | ~glm-4-9b-0414
+GLM-4.6V-Flash gibberish output | ?
 Will Qwen3.6 27B run on a 16GB RTX 5060 Ti? | ~qwen3.6-27b
-Best settings for GLM 4.5 Air? | glm-4.5-air
+Best settings for GLM 4.5 Air? | ~glm-4.5-air
 """
