@@ -87,7 +87,8 @@ $(TOOLS)/cyclonedx-py: requirements/release.txt | $(BIN)/python
 LICENCES := MIT;MIT License;Apache-2.0;Apache Software License;BSD License;3-Clause BSD License;BSD-2-Clause;BSD-3-Clause;ISC;ISC License (ISCL);PSF-2.0;LGPL-3.0-only;MPL-2.0;Mozilla Public License 2.0 (MPL 2.0);Apache-2.0 AND BSD-2-Clause;Apache-2.0 OR BSD-2-Clause;MIT AND PSF-2.0;MPL-2.0 AND (Apache-2.0 OR MIT);BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0
 
 audit: $(TOOLS)/cyclonedx-py $(VENV)/.run  ## look for licences that forbid a release, and for known vulnerabilities (needs a network)
-	$(TOOLS)/pip-licenses --python $(BIN)/python --from=mixed --allow-only "$(LICENCES)" > /dev/null
+	$(TOOLS)/pip-licenses --python $(BIN)/python --packages $$(sed -n 's/^\([a-z0-9-]*\)==.*/\1/p' requirements/run.txt) \
+		--from=mixed --allow-only "$(LICENCES)" > /dev/null
 	$(TOOLS)/pip-audit --strict --require-hashes --disable-pip --requirement requirements/run.txt
 
 release: audit  ## from the tagged, clean checkout: wheel, list of parts (SBOM) and checksums in build/release
