@@ -18,7 +18,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from db.settings import CONNECTION_LIFETIME_S, KEPT_STATEMENTS
+from db.settings import KEPT_STATEMENTS
 
 Row: TypeAlias = Sequence[Any]
 Parameters: TypeAlias = Mapping[str, Any]
@@ -60,6 +60,9 @@ class EngineReader:
         async with self._engine.connect() as connection:
             return (await connection.execute(text(statement), parameters)).all()
 
+    def forget_plans(self) -> None:
+        """The driver bounds how many it keeps."""
+
     async def close(self) -> None:
         """Nothing is kept: the engine is its owner's."""
 
@@ -99,6 +102,10 @@ class PostgresReader:
             listener(statement, time.perf_counter() - began)
         return answer
 
+    def forget_plans(self) -> None:
+        """Free the prepared statements of each connection before its next statement: a generation has its own."""
+        self._cursors.clear()
+
     async def close(self) -> None:
         """Give the connections back."""
         if self._pool is not None:
@@ -120,9 +127,12 @@ class PostgresReader:
             try:
                 cursor = self._cursors.get(connection)
                 if cursor is None:
-                    # One a connection for good: making a cursor costs as much as a small statement. It holds its connection.
+                    # One a connection: making a cursor costs as much as a small statement. It holds its connection.
                     self._cursors = {used: own for used, own in self._cursors.items() if not used.closed}
                     cursor = self._cursors[connection] = connection.cursor(binary=True)
+                    # A rollback frees the prepared statements of a connection.
+                    async with connection.transaction(force_rollback=True):
+                        pass
                 await cursor.execute(statement, parameters)
                 return await cursor.fetchall()
             finally:
@@ -134,7 +144,6 @@ class PostgresReader:
             min_size=1,
             max_size=self._size,
             timeout=ACQUIRE_TIMEOUT_S,
-            max_lifetime=CONNECTION_LIFETIME_S,
             kwargs={"autocommit": True, "options": PREPARED_OPTIONS},
             open=False,
         )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from db.settings import CONNECTION_LIFETIME_S, KEPT_STATEMENTS
+from db.settings import KEPT_STATEMENTS
 
 #: Readers never wait for the writer in WAL mode; a writer waits this long for another one (an index build included).
 SQLITE_BUSY_TIMEOUT_MS = 600_000
@@ -40,6 +40,8 @@ LOCK_PATIENCE_MS = 100
 _LOCK_NOT_AVAILABLE = "55P03"
 #: Connections of a process that reads; PostgreSQL gets as many more at a peak.
 READERS = 10
+#: A backend of PostgreSQL keeps plans of every storage that its connection ever read; its end frees them.
+CONNECTION_LIFETIME_S = 120
 _KEPT: dict[str, Any] = {"query_cache_size": KEPT_STATEMENTS}
 _POSTGRES_POOL: dict[str, Any] = {**_KEPT, "pool_pre_ping": True, "pool_recycle": CONNECTION_LIFETIME_S}
 

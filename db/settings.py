@@ -12,8 +12,6 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-#: A backend of PostgreSQL keeps plans of every storage that its connection ever read; its end frees them.
-CONNECTION_LIFETIME_S = 120
 #: Texts of statements that a process keeps, several kilobytes each: a generation has its own.
 KEPT_STATEMENTS = 128
 #: A Unix socket path must stay below 108 bytes with its final NUL on Linux, 104 on macOS.

@@ -98,6 +98,7 @@ class CatalogState:
                 self._checked_at = time.monotonic()
                 if self._view is not before:
                     self._expected_until = float("-inf")
+                    self._reader.forget_plans()
             return self._view
 
     def expect_publication(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +46,38 @@ async def test_a_database_that_is_away_is_told_in_time(tmp_path: Path, monkeypat
     assert {type(result) for result in results} == {PoolTimeout}
 
 
-async def test_connections_at_the_end_of_their_time_are_not_kept(
-    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+async def test_connections_that_the_server_ended_are_not_kept(
+    postgres: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(reading, "CONNECTION_LIFETIME_S", 0.05)
+    # A kept line of the pool's log holds the connection that it names.
+    caplog.set_level(logging.ERROR, "psycopg.pool")
     reader = PostgresReader(postgres.url(), size=1)
-    backends, others = set(), {id(held) for held in _connections()}
+    others = {id(held) for held in _connections()}
     try:
-        for _ in range(6):
-            backends.add((await reader.rows("SELECT pg_backend_pid()", {}))[0][0])
-            await asyncio.sleep(0.1)
+        for _ in range(3):
+            with suppress(psycopg.OperationalError):
+                await reader.rows("SELECT pg_terminate_backend(pg_backend_pid())", {})
+        assert await reader.rows("SELECT 1", {}) == [(1,)]
         gc.collect()
         kept = [held for held in _connections() if id(held) not in others]
     finally:
         await reader.close()
-    assert len(backends) > 3
     assert len(kept) <= 2
+
+
+async def test_plans_of_a_replaced_generation_are_freed(postgres: EmbeddedPostgres) -> None:
+    reader = PostgresReader(postgres.url(), size=1)
+    try:
+        for number in range(8):
+            await reader.rows("SELECT CAST(:n AS int)", {"n": number})
+        kept = (await reader.rows("SELECT count(*) FROM pg_prepared_statements", {}))[0][0]
+        reader.forget_plans()
+        freed = (await reader.rows("SELECT count(*) FROM pg_prepared_statements", {}))[0][0]
+        again = [(await reader.rows("SELECT CAST(:n AS int)", {"n": number}))[0][0] for number in range(8)]
+    finally:
+        await reader.close()
+    assert (kept, freed) == (1, 0)
+    assert again == list(range(8))
 
 
 def _connections() -> list[psycopg.AsyncConnection[Any]]:

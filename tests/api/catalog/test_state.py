@@ -1,4 +1,4 @@
-"""A view that a newer one replaced is gone once nobody uses it."""
+"""A view replaces another one, and leaves nothing of it."""
 
 from __future__ import annotations
 
@@ -50,3 +50,19 @@ async def test_a_replaced_view_does_not_wait_for_the_garbage_collector(settings:
         gc.enable()
     await app.state.services.close()
     assert {page: status for page, status in statuses.items() if status != 200} == {}
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_new_view_frees_the_plans_of_the_one_before(
+    settings: ApiSettings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = create_app(settings, catalog).state.services
+    state, freed = services.state, []
+    monkeypatch.setattr(state._reader, "forget_plans", lambda: freed.append(state._view))
+    first = await state.view()
+    state._checked_at = float("-inf")
+    assert await state.view() is first
+    state._view = None
+    second = await state.view()
+    await services.close()
+    assert freed == [first, second]
