@@ -135,7 +135,8 @@ def card_in_title(text: str, gpus: NameIndex) -> tuple[str, bool]:
     if not starts:
         return "", False
     start = next((place for place in starts if not tokens[place].isdigit()), starts[0])
-    count = tokens[:1] if start and _COUNT.fullmatch(tokens[0]) else []
+    count = [tokens[0]] if start and _COUNT.fullmatch(tokens[0]) else []
+    count = count or [token for token in tokens[max(start - 1, 0) : start] if _TIMES.fullmatch(token)]
     behind = [tokens[place] for place in range(start + 1, len(tokens)) if not _is_of_board(tokens, place, gpus)]
     kept = [tokens[start], *behind]
     if not gpus.fits(" ".join(kept)):

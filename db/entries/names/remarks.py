@@ -6,7 +6,7 @@ A text is read without them only where it means nothing as it stands, so a word 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 _INTEGRATED = "(?:i-?gpu|(?:integrated|onboard) (?:gpu|graphics)|integrierte grafik)"
 #: Graphics that are a part of a processor.
@@ -83,6 +83,8 @@ _COUNTED = re.compile(r"(?<![\w.])(\d{1,3})\s*(?:[张块卡枚台個个장개]|�
 #: Letters of writing without gaps beside those of the Latin one.
 _SCRIPTS = re.compile(r"(?<=[぀-ヿ㐀-鿿가-힯])(?=[a-z0-9])|(?<=[a-z0-9.])(?=[぀-ヿ㐀-鿿가-힯])", re.I)
 _AMOUNT = r"\d+(?:\.\d+)?\s*(?:gb|gib|go|gig|g|tb|гб)(?![^\W_])"
+#: The memory of all accelerators, or that of one.
+_TOTAL = rf"\(\s*{_AMOUNT}\s*(?:(?:of\s+)?v-?ram\s*)?\)|(?<![^\W_]){_AMOUNT}\s*(?:of\s+)?v-?ram(?![^\W_])"
 _TYPE = r"(?:lp)?ddr\d\w*(?:[- ]\d{4})?"
 _SYSTEM = (
     rf"(?:system|host|main|pc)?[\s-]*(?:{_TYPE}(?:\s*e?cc)?(?:\s*ram)?|(?:system|host)\s*memory|s?ram|arbeitsspeicher"
@@ -96,7 +98,7 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         rf"|[+,/&]\s*{_AMOUNT}\s*$|\(?(?<![^\W_]){_AMOUNT}\s*(?:in )?(?:total|insgesamt|combined)\)?"
         rf"|@?\s*(?<![^\W_])\d{{2,3}}\s*w(?:atts?|att)?(?![^\W_])"
         r"|(?<![^\W_])pcie?\s*\d?(?:\.0)?\s*x\d{1,2}(?![^\W_])"
-        r"|(?<=\d)\s?[x×]$",
+        rf"|(?<=\d)\s?[x×]$|{_TOTAL}",
         re.I,
     ),
     "model": re.compile(
@@ -153,6 +155,12 @@ def without_remarks(kind: str, text: str) -> Iterator[tuple[str, tuple[str, ...]
         rest = _without_words(kind, _FOREIGN.sub(" ", rest))
     if parts:
         yield from ((bare, parts) for bare in _without_forms(kind, rest))
+
+
+def totals(parts: Sequence[str]) -> list[float]:
+    """Amounts in GB that parts of a text state of the memory of all accelerators."""
+    stated = (match.group() for part in parts for match in re.finditer(_TOTAL, part, re.I))
+    return [float(re.findall(r"\d+(?:\.\d+)?", amount)[0]) for amount in stated]
 
 
 def set_off(kind: str, text: str) -> list[tuple[str, tuple[str, ...]]]:

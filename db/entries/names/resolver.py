@@ -38,7 +38,7 @@ from db.entries.names.readings import (
     target_of,
 )
 from db.entries.names.refusals import WHY, refusal
-from db.entries.names.remarks import INTEGRATED, set_off, without_remarks
+from db.entries.names.remarks import INTEGRATED, set_off, totals, without_remarks
 from db.entries.names.spelling import MAX_NAME_CHARACTERS
 from db.entries.names.words import Entry, key, words
 from estimator.sentences import Sentence, SentenceCode
@@ -130,10 +130,9 @@ class Resolver:
                     return replace(meaning, notes=(*meaning.notes, *not_read(text, parts)))
             if kind == "model" and (meaning := self._before_gpu(text)) is not None:
                 return meaning
-            held = self._held[kind].meaning(text) if why.reason is None and kind in self._held else None
-            if held is None:
-                raise why from None
-            return held
+            if why.reason is None and kind in self._held and (held := self._held[kind].meaning(text)) is not None:
+                return held
+            raise why from None
 
     @cached_property
     def _held(self) -> dict[str, HeldNames]:
@@ -158,7 +157,8 @@ class Resolver:
         """Whether a text states memory beside that which an accelerator shares, or graphics where it is a processor."""
         entry = self._entries[kind][meaning.slug]
         is_shared = bool(parts and entry.get("unified_memory")) and entry["memory_gb"] is not None
-        return is_shared or (entry.get("kind") == "cpu" and INTEGRATED.search(text) is not None)
+        is_other = any(total != (meaning.count or 1) * (entry.get("memory_gb") or 0) for total in totals(parts))
+        return is_shared or is_other or (entry.get("kind") == "cpu" and INTEGRATED.search(text) is not None)
 
     def _bare(self, kind: str, text: str, bare: str) -> Meaning | None:
         """The meaning of a text without words around it; None where it is not known so either."""

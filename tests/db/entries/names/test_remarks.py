@@ -64,6 +64,9 @@ def test_words_around_a_model_are_read(text: str, slug: str, quant: str | None) 
         ("gpu", "RTX 4060 8GB, 16GB RAM", ("rtx-4060", None, ["16GB RAM"])),
         ("gpu", "3090 24gb + 64gb ddr4", ("rtx-3090", None, ["64gb ddr4"])),
         ("gpu", "3090 @ 250w", ("rtx-3090", None, ["250w"])),
+        ("gpu", "4x 3090 (96GB VRAM)", ("rtx-3090", 4, ["(96GB VRAM)"])),
+        ("gpu", "2x 3090 (48GB)", ("rtx-3090", 2, ["(48GB)"])),
+        ("gpu", "dual 4060 ti 32gb vram", ("rtx-4060-ti-16-gb", 2, ["32gb vram"])),
         ("gpu", "i7-12700k + 2x 3090", ("rtx-3090", 2, ["i7-12700k"])),
         ("gpu", "5090 with 9800x3d 64gb", ("rtx-5090", None, ["9800x3d 64gb"])),
         ("gpu", "Ryzen 9 7950X3D / RTX 4090 / 96GB", ("rtx-4090", None, ["Ryzen 9 7950X3D", "96GB"])),
@@ -73,6 +76,17 @@ def test_words_around_a_model_are_read(text: str, slug: str, quant: str | None) 
 )
 def test_parts_that_a_name_does_not_state_are_said_to_be_not_read(kind: str, text: str, read_as: Read) -> None:
     assert read(kind, text) == read_as
+
+
+@pytest.mark.parametrize("text", ["2x 3090 96gb vram", "RTX 3060 (10GB VRAM)"])
+def test_memory_that_the_accelerators_do_not_have_is_never_left_out(text: str) -> None:
+    with pytest.raises(UnknownNameError):
+        CATALOG.meaning("gpu", text)
+
+
+@pytest.mark.parametrize("text", ["server with 2x RTX 3090 zorbly", "48GB VRAM (2x 3090)"])
+def test_a_count_right_before_a_card_in_a_title_is_kept(text: str) -> None:
+    assert read("gpu", text)[:2] == ("rtx-3090", 2)
 
 
 def test_system_memory_is_never_left_out_of_the_name_of_a_chip_that_shares_it() -> None:
