@@ -344,7 +344,7 @@ i9-13900K RTX 4090 64GB | ~rtx-4090
 i9-13900K RTX 4060 Ti 16GB | ~rtx-4060-ti-16-gb
 ryzen 5 3600 rtx 3060 32gb | ~rtx-3060-12-gb
 NVIDIA B300 SXM6 AC | b300
-llama 3.1 8b on m4 | ?
+llama 3.1 8b on m4 | ?apple-m4-10c-32gb
 ggml_cuda_init: found 1 CUDA devices: Device 0: NVIDIA GeForce RTX 4070, compute capability 8.9, VMM: yes | rtx-4070
 ggml_metal_init: found device: Apple M3 Pro | ~apple-m3-pro-18c-36gb
 Beelink SER9 HX 370 | ~radeon-890m
@@ -378,4 +378,22 @@ Chip: Apple M2 Ultra Total Number of Cores: 24 (16 performance and 8 efficiency)
 2 nodes of 8xH100 | ~h100-sxm5-80-gb*16
 2 3090 on my desk | ~rtx-3090*2
 gpu_8x_b200_sxm6 | b200*8
+laptop with 4060 | rtx-4060-laptop
+ggml_cuda_init: found 1 CUDA devices:   Device 0: NVIDIA GeForce RTX 3060, compute capability 8.6, VMM: yes | ~rtx-3060-12-gb
+llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX 4090) - 22994 MiB free | rtx-4090
+Chipset Model: Apple M1 Max | ~apple-m1-max-32c-64gb
+EPYC 7B13 with 512GB DDR4 | ~cpu-epyc-ddr4-3200-8ch
+n1-standard-4 + 1x T4 | ?tesla-t4
+ggml_metal_init: found device: Apple M2 Max | ~apple-m2-max-38c-96gb
+ggml_vulkan: 0 = AMD Radeon RX 6700 XT (RADV NAVI22) (radv)  | rx-6700-xt
+GPU 1: Tesla V100-SXM2-16GB (UUID: GPU-aaaa) | tesla-v100-sxm2-16-gb
+Mac Studio (M1 Ultra, 64GB) | ~apple-m1-ultra-64c-64gb
+Chip: Apple M3 | ~apple-m3-10c-24gb
+4x 3090 (96GB VRAM) | ~rtx-3090*4
+1x H100 | ~h100-sxm5-80-gb*1
+3060 12gb and 32gb ram | ~rtx-3060-12-gb
+CPU only, i9-13900K, DDR5-5600 | ~cpu-ddr5-5600-2ch
+Device 1: NVIDIA GeForce RTX 3080 Ti, compute capability 8.6 | rtx-3080-ti
+NVIDIA-SMI 550.54 Tesla V100 | ~tesla-v100-sxm2-32-gb
+ROCm0: AMD Radeon RX 7900 XT, gfx1100 | rx-7900-xt
 """

@@ -118,10 +118,10 @@ smollm2 1.7b | rtx 4091 | smollm2-1.7b | ?
 SmolLM3 | 4090 super | ~smollm3-3b | ?
 hunyuan a13b | rx 570 | hunyuan-a13b | ~rx-570-8-gb
 hunyuan a13b | gaudi 3 | hunyuan-a13b | gaudi-3-128-gb
-Qwen3-32B-merged-twice | trainium2 | ? | trainium2
+Qwen3-32B-merged-twice | trainium2 | ?qwen3-32b | trainium2
 huihui-ai/Qwen3-32B-abliterated | framework desktop | ~qwen3-32b | ?
 Hermes-3-Llama-3.1-8B-Q4_K_M.gguf | GMKtec EVO-X2 128GB | ~llama-3.1-8b+q4-k-m | ~strix-halo-8060s-128gb
-someone/Qwen3-32B-merged-GGUF | tpu v5e | ? | tpu-v5e
+someone/Qwen3-32B-merged-GGUF | tpu v5e | ?qwen3-32b | tpu-v5e
 unsloth/Qwen3-14B-bnb-4bit | snapdragon x elite | qwen3-14b+bnb-nf4 | snapdragon-x-elite
 gpt 4 | 24gb | ! | ?
 claude | geforce rtx | ! | ?

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from db.entries.files import CATALOG_ROOT, Catalog
-from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
+from db.entries.names.meanings import AmbiguousNameError, HeldNameError, UnknownNameError
 from db.entries.names.products import products
 from tests.db.entries.names.machines import MACHINES
 from tests.db.entries.names.pairs import PAIRS
@@ -22,9 +22,11 @@ def catalog() -> Catalog:
 
 
 def answer(catalog: Catalog, kind: str, text: str) -> str:
-    """The meaning of a text in the form of the table of pairs."""
+    """The meaning of a text in the form of the table of pairs: "?" for an unknown name, with the slugs that a text holds."""
     try:
         meaning = catalog.meaning(kind, text)
+    except HeldNameError as error:
+        return f"?{','.join(error.suggestions)}"
     except UnknownNameError as error:
         return "!" if "is known, but not estimated" in str(error) else "?"
     quant = f"+{meaning.quant}" if meaning.quant else ""

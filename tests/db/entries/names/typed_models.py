@@ -212,7 +212,7 @@ jamba 1.7 mini | ~jamba-v0.1
 Phi-4-multimodal | !
 saiga_llama3_8b | ~llama-3-8b
 NousResearch_Hermes-4-14B-Q5_K_M.gguf | ~qwen3-14b+q5-k-m
-someone_Qwen3-8B-Q4_K_M.gguf | ?
+someone_Qwen3-8B-Q4_K_M.gguf | ?qwen3-8b
 sonnet 4.6 | !
 gpt 5.4 | !
 mistral medium 3.5 | mistral-medium-3.5-128b
@@ -227,7 +227,7 @@ vllm serve BAAI/bge-m3 --port 8000 | !
 Qwen3 8B on dual 4090s | ~qwen3-8b
 qwen4 9b on 4090 | ?
 gpt-oss-20b を動かす | ~gpt-oss-20b
-サカナ Qwen 7B | ?
+サカナ Qwen 7B | ?qwen-7b
 엑사원 4.0 32B | exaone-4.0-32b
 Gemma 3 27B quantisiert auf Q4 | ~gemma-3-27b+q4-k-m
 Qwen2.5 7B für Programmierung | ~qwen2.5-7b
@@ -270,7 +270,7 @@ anyone tried Qwen3 Next 80B on Strix Halo 128GB? | ~qwen3-next-80b-a3b-instruct
 Can I run gpt-oss-120b on a Mac Studio M4 Max 64GB? | ~gpt-oss-120b
 Qwen3-VL-32B-Instruct not working in llama.cpp | ~qwen3-vl-32b
 GLM-4.7-Flash is slow on my 7900 XTX | ~glm-4.7-flash
-Is Mistral Small 3.2 better than Gemma 3 27B? | ?
+Is Mistral Small 3.2 better than Gemma 3 27B? | ?mistral-small-3.2-24b,gemma-3-27b
 What's the speed of Qwen3.5 27B on dual 5060 Ti? | ~qwen3.5-27b
 Feature request: support for Step-3.5-Flash | ~step-3.5-flash
 DeepSeek R1 0528 on CPU | ~deepseek-r1-0528
@@ -291,7 +291,87 @@ zai-org/GLM-4.6 compressed-tensors | ~glm-4.6
 Ministral-3-14B-Reasoning-2512-Q4_K_M.gguf | ~ministral-3-14b+q4-k-m
 nomic-ai/gpt4all-falcon | ~falcon-7b
 Slow prompt processing with gpt-oss-120b on M3 Max | ~gpt-oss-120b
-GLM-4.6V-Flash gibberish output | ?
+GLM-4.6V-Flash gibberish output | ?glm-4-9b-0414
 Will Qwen3.6 27B run on a 16GB RTX 5060 Ti? | ~qwen3.6-27b
 Best settings for GLM 4.5 Air? | ~glm-4.5-air
+can i run llama 3.3 70b on my macbook pro m3 max 64gb | ~llama-3.3-70b
+qwen3 30b a3b good for coding? | ?qwen3-30b-a3b
+thinking of getting gpt-oss-20b running on this old thing | ~gpt-oss-20b
+whats better gemma3 27b or mistral small 3.2 | ?gemma-3-27b,mistral-small-3.2-24b
+just downloaded DeepSeek-R1-Distill-Qwen-14B-Q5_K_M.gguf | ?deepseek-r1-distill-qwen-14b
+mistral nemo 12b q6 | mistral-nemo-12b+q6-k
+Llama 3.1 8B Stheno | ?llama-3.1-8b
+Mistral Nemo 12B Mag Mell | ?mistral-nemo-12b
+Qwen2.5 14B Zorglub | ?qwen2.5-14b
+llama_model_loader: - kv   2: general.name str = Qwen3 8B | qwen3-8b
+print_info: general.name = Gemma 3 12B It | gemma-3-12b
+GLM 4.5 air q4 | ~glm-4.5-air+q4-k-m
+quel gpu pour llama 3.1 8b | ?llama-3.1-8b
+welche Grafikkarte für Mistral Small 24B | ?mistral-small-3-24b
+¿puedo correr qwen3 14b? | ?qwen3-14b
+能跑qwen2.5 32b吗 | ?qwen2.5-32b
+qwen3-coder 30b a3b instruct fp8 | qwen3-coder-30b-a3b+fp8
+nemotron nano 9b v2 | nemotron-nano-9b-v2
+deepseek v3.2 | deepseek-v3.2
+which quant of qwen2.5 72b should i pick | ~qwen2.5-72b
+Running Qwen3-235B-A22B at home, my results | ~qwen3-235b-a22b
+Anyone else getting repetition with Gemma 3 27B? | ~gemma-3-27b
+PSA: Mistral Small 3.2 is great | ?mistral-small-3.2-24b
+GPT-OSS 20B vs Qwen3 14B for function calling | ?gpt-oss-20b,qwen3-14b
+my llama-3.2-3b finetune is dumb | ?llama-3.2-3b
+mradermacher/Qwen2.5-32B-Zorblax-i1-GGUF | ?qwen2.5-32b
+sophosympatheia/Strawberrylemonade-L3-70B-v1.1 | ~llama-3-70b
+TheDrummer/Cydonia-24B-v4.1-GGUF | ~mistral-small-3-24b
+Llama-3.1-8B-Zorbstral-Q6_K.gguf | ?llama-3.1-8b
+llm_load_print_meta: general.name     = Mistral-Nemo-Instruct-2407 | mistral-nemo-12b
+srv  load_model: loading model '/models/Qwen3-8B-Q8_0.gguf' | ?qwen3-8b
+ollama run hf.co/bartowski/Qwen2.5-Coder-7B-Instruct-GGUF:Q5_K_M | qwen2.5-coder-7b+q5-k-m
+python -m vllm.entrypoints.openai.api_server --model meta-llama/Llama-3.1-8B-Instruct | llama-3.1-8b
+llama-cli -hf ggml-org/gpt-oss-20b-GGUF -c 0 | gpt-oss-20b
+mlx_lm.generate --model mlx-community/Qwen3-4B-4bit | qwen3-4b+mlx-4bit
+text-generation-webui exl2 qwen2.5 32b 4.65bpw | ?qwen2.5-32b
+qual placa de video para rodar llama 3 8b | ?llama-3-8b
+Какая видеокарта нужна для Qwen3 32B? | ?qwen3-32b
+라마 3.1 8B 돌리기 | ~llama-3.1-8b
+puis-je faire tourner mixtral 8x7b | ?mixtral-8x7b
+Kann ich DeepSeek R1 lokal laufen lassen | ?deepseek-r1
+quanta vram serve per qwen2.5 7b | ?qwen2.5-7b
+Legion 5 Pro llama 3 8b | ?llama-3-8b
+gemma 2 9b simpo | ~gemma-2-9b
+Qwen3.6-27B vs Qwen3.5-35B-A3B | ?qwen3.6-27b,qwen3.5-35b-a3b
+best llama 3.1 8b quant for 8gb | ?llama-3.1-8b
+Finally got Kimi K2.5 running! | ?kimi-k2.5
+qwen3 32b throughput numbers | ?qwen3-32b
+how much vram does mistral large 2411 need | ~mistral-large-2411
+gemma-3-12b-it-abliterated.Q4_K_M.gguf | ~gemma-3-12b+q4-k-m
+NousResearch/Hermes-4-14B | ~qwen3-14b
+huihui-ai/Qwen3-8B-abliterated | ~qwen3-8b
+cognitivecomputations/Dolphin3.0-Llama3.1-8B | ~llama-3.1-8b
+unsloth/gpt-oss-120b-unsloth-bnb-4bit | ~gpt-oss-120b+bnb-nf4
+turboderp/Qwen3-30B-A3B-exl3 | ~qwen3-30b-a3b+exl3-4bpw
+Zorbcorp/Qwen3-14B-Legal-Zorb | ?qwen3-14b
+MarsupialAI/Llama-3.1-70B-Kangaroo | ?llama-3.1-70b
+Mistral 7B fine-tuned on my emails | ?mistral-7b-v0.3
+Phi 3.5 mini | phi-3.5-mini
+ling flash 2.0 | ling-flash-2.0
+ernie 4.5 21b a3b | ernie-4.5-21b-a3b
+Is there a way to run Qwen3.6 35B A3B with 12GB? | ~qwen3.6-35b-a3b
+Need help choosing: Gemma 4 31B or Qwen3.6 27B | ?gemma-4-31b,qwen3.6-27b
+L3-8B-Stheno-v3.2-Q6_K.gguf | ~llama-3-8b+q6-k
+MN-12B-Mag-Mell-R1-Q5_K_M.gguf | ~mistral-nemo-12b+q5-k-m
+Qwen2.5-32B-EVA-Instruct | ~qwen2.5-32b
+Based on Llama 3.3 70B: Anubis | ?llama-3.3-70b
+ReadyArt Broken Tutu 24B | ~mistral-small-3-24b
+TheDrummer Skyfall 36B v2 | ?
+how to use deepseek-coder-v2:16b in vscode | ~deepseek-coder-v2-lite
+QwQ-32B is thinking too much | ~qwq-32b
+claude opus 4.5 | !
+stable diffusion 3.5 | !
+minicpm-v 4.5 8b | ~qwen3-8b
+qwen2.5 omni 7b | !
+openchat 3.5 | ~mistral-7b-v0.1
+nm-testing/Qwen3-8B-Zorb-W8A8 | ?qwen3-8b
+Loading checkpoint shards: meta-llama/Llama-3.1-8B-Instruct | llama-3.1-8b
+INFO: model=Qwen/Qwen3-4B dtype=bfloat16 | ?qwen3-4b
+HP Omen 16 with Qwen3 8B | ?qwen3-8b
 """
