@@ -23,7 +23,8 @@ from estimator.judgement.capability import CapabilityTable
 REPORT = Path(__file__).parents[2] / "docs" / "validation.md"
 _PREDICTIONS = (
     ("other benchmarks", "half of a model's benchmark families, from the other half"),
-    ("model left out", "the prior alone, model left out"),
+    ("model left out", "the prior and its neighbours, model left out"),
+    ("release left out", "the prior and its neighbours, whole release left out"),
     ("family left out", "the prior alone, whole family left out"),
 )
 _LOSSES = (

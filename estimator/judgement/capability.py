@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -10,7 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from estimator.calibration.capability_prior import ModelTraits, kind_prior, shared_prior
+from estimator.calibration.capability_prior import (
+    ModelTraits,
+    kind_prior,
+    line_of,
+    release_of,
+    shared_prior,
+    trait_beside,
+)  # fmt: skip
 from estimator.calibration.scale import CENTRE_POINTS, KINDS, POINTS_PER_UNIT
 
 DEFAULT_PATH = Path(__file__).parents[1] / "calibration" / "capability.json"
@@ -57,6 +66,10 @@ class CapabilityTable:
         self._plain: Sequence[float] = data["modes"]["plain"]
         self._spread: Mapping[str, float] = data["spread"]
         self._factors: Mapping[str, Sequence[float]] = data["interval_factors"]
+        self._lines: dict[tuple[str, str, str, bool, bool], list[ModelTraits]] = defaultdict(list)
+        for slug, row in self._models.items():
+            model = ModelTraits(slug, **row["facts"])
+            self._lines[line_of(model)].append(model)
         self.data_hash: str = data["data_hash"]
         self.accuracy: Mapping[str, Any] = data["accuracy"]
         self.benchmarks: Mapping[str, Mapping[str, float]] = data["benchmarks"]
@@ -86,13 +99,23 @@ class CapabilityTable:
             row["plain"][k] if "plain" in row else None,
         )
 
+    def _trait_of(self, slug: str, k: int) -> tuple[float, float]:
+        row = self._models[slug]
+        return row["trait"][k], row["sd"][k] ** 2
+
     def _predicted(self, model: ModelTraits, k: int) -> Capability:
         kind = KINDS[k]
         trait = shared_prior(model, self._prior["shared"]) + kind_prior(model, self._prior[kind])
         heard_of = not model.publisher or f"publisher:{model.publisher}" in self._prior["shared"]
         trait -= UNLISTED_TRAIT if heard_of or model.parent in self._models else UNLISTED_PUBLISHER_TRAIT
+        line = self._lines.get(line_of(model), ())
+        traits = {other.slug: self._trait_of(other.slug, k) for other in line}
+        known = f"release:{release_of(model)}" in self._prior["shared"]
+        variance = self._spread[kind] ** 2 + (0.0 if known else self._spread["release"] ** 2)
+        trait, variance = trait_beside(model, (trait, variance), line, traits)
         related = f"family:{model.family}" in self._prior["shared"]
-        half = _QUANTILE * self._factors["model left out" if related else "family left out"][k] * self._spread[kind]
+        stratum = "model left out" if known else "release left out" if related else "family left out"
+        half = _QUANTILE * self._factors[stratum][k] * math.sqrt(variance)
         inherited = model.parent in self._models
         evidence = CapabilityEvidence.INHERITED if inherited else CapabilityEvidence.PREDICTED
         plain = trait + self._plain[k] if model.thinking == "hybrid" else None

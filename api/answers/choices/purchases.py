@@ -230,7 +230,7 @@ def _missed(miss: Miss, offer: Offer) -> Sentence:
         phrase = f"${miss.has - miss.needed:,.0f} above the budget"
         cards = offer.parts[0].usd
         if len(offer.parts) > 1 and cards is not None and cards <= miss.needed:
-            phrase += f"; without a computer ${cards:,.0f}"
+            phrase += f"; ${cards:,.0f} in a computer that you have"
             values["without_computer_usd"] = cards
     return Sentence(_MISSED[miss.need], phrase, **values)
 

@@ -17,7 +17,8 @@ from estimator.judgement.capability import CapabilityEvidence, CapabilityTable
 #: Cross-validations of capability, with how the report words them.
 _CAPABILITY = {
     "other benchmarks": "half of its benchmark families, against the other half",
-    "model left out": "the prior alone, model left out",
+    "model left out": "the prior and its neighbours, model left out",
+    "release left out": "the prior and its neighbours, release left out",
     "family left out": "the prior alone, family left out",
 }
 _LOSS = ("model left out", "publisher left out", "one row as anchor")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,15 @@ from scipy.stats import spearmanr
 
 from estimator.accuracy.capability.cells import Benchmark, Cell
 from estimator.accuracy.capability.fit import SPREAD, CapabilityFit, fit_capability
-from estimator.calibration.capability_prior import ModelTraits, kind_prior, shared_prior
+from estimator.accuracy.capability.order import ordered_traits
+from estimator.calibration.capability_prior import (
+    ModelTraits,
+    kind_prior,
+    line_of,
+    release_of,
+    shared_prior,
+    trait_beside,
+)  # fmt: skip
 from estimator.calibration.scale import KINDS
 
 FOLDS = 10
@@ -30,6 +37,13 @@ _NORMAL_QUANTILE = 1.2816
 #: Ways in which models are halved to see what an interval holds of others.
 _SPLITS = 16
 
+#: What the folds keep together: models of one key are left out at once.
+_GROUPS: Mapping[str, Callable[[ModelTraits], str]] = {
+    "model left out": lambda model: model.slug,
+    "release left out": release_of,
+    "family left out": lambda model: model.family,
+}
+
 Models = Mapping[str, ModelTraits]
 Benchmarks = Mapping[str, Benchmark]
 
@@ -44,14 +58,14 @@ class CrossValidation(NamedTuple):
 def cross_validate(
     fit: CapabilityFit, cells: Sequence[Cell], benchmarks: Benchmarks, models: Models
 ) -> CrossValidation:
-    """Refit without models, without families and without halves of the benchmarks."""
+    """Refit without models, without releases, without families and without halves of the benchmarks."""
     own = fit_capability(cells, benchmarks, models, start=fit, iterations=0, results_only=True)
     count = Counter(cell.model for cell in cells)
     of_kind = Counter((cell.model, benchmarks[cell.benchmark].kind) for cell in cells)
     rich = [slug for slug in fit.models if slug in models and count[slug] >= LEAST_CELLS]
     figures: dict[str, Any] = {"cells": len(cells), "models": len(set(fit.models) & set(models))}
     factors: dict[str, list[float]] = {}
-    for stratum, group in (("model left out", lambda m: m.slug), ("family left out", lambda m: m.family)):
+    for stratum, group in _GROUPS.items():
         priors = _priors_left_out(fit, cells, benchmarks, models, group)
         figures[stratum] = {}
         factors[stratum] = []
@@ -59,8 +73,7 @@ def cross_validate(
             slugs = [slug for slug in rich if of_kind[slug, kind] >= _LEAST_OF_KIND[kind]]
             expected = np.array([priors[slug][k] for slug in slugs])
             traits = np.array([own.trait(slug, k)[0] for slug in slugs])
-            spread = np.full(len(slugs), math.hypot(SPREAD["shared"], SPREAD[kind]))
-            figures[stratum][kind], factor = _compare(slugs, expected, traits, spread)
+            figures[stratum][kind], factor = _compare(slugs, expected[:, 0], traits, np.sqrt(expected[:, 1]))
             factors[stratum].append(factor)
     figures["other benchmarks"], factors["measured"] = _halves(fit, cells, benchmarks, models, rich)
     return CrossValidation(figures, factors)
@@ -69,17 +82,28 @@ def cross_validate(
 def _priors_left_out(
     fit: CapabilityFit, cells: Sequence[Cell], benchmarks: Benchmarks, models: Models,
     group: Callable[[ModelTraits], str],
-) -> dict[str, list[float]]:  # fmt: skip
-    """Expected traits of every model by fits that have not seen its group."""
+) -> dict[str, list[tuple[float, float]]]:  # fmt: skip
+    """Means and variances of every model's traits by fits that have not seen its group, beside the rest of its line."""
     fold = {slug: zlib.crc32(group(model).encode()) % FOLDS for slug, model in models.items()}
-    priors: dict[str, list[float]] = {}
+    variances = np.array([SPREAD["shared"] ** 2 + SPREAD[kind] ** 2 for kind in KINDS])
+    priors: dict[str, list[tuple[float, float]]] = {}
     for left in range(FOLDS):
         kept = [cell for cell in cells if fold.get(cell.model) != left]
         part = fit_capability(kept, benchmarks, models, start=fit, iterations=_FOLD_ITERATIONS)
+        traits = [ordered_traits(part, models, k) for k in range(len(KINDS))]
+        lines = defaultdict(list)
+        for slug in traits[0]:
+            lines[line_of(models[slug])].append(models[slug])
         for slug, model in models.items():
             if fold[slug] == left:
                 shared = shared_prior(model, part.shared_terms)
-                priors[slug] = [shared + kind_prior(model, terms) for terms in part.kind_terms]
+                known = f"release:{release_of(model)}" in part.shared_terms
+                wide = variances if known else variances + SPREAD["release"] ** 2
+                means = [shared + kind_prior(model, terms) for terms in part.kind_terms]
+                priors[slug] = [
+                    trait_beside(model, expected, lines[line_of(model)], of_kind)
+                    for expected, of_kind in zip(zip(means, wide.tolist(), strict=True), traits, strict=True)
+                ]
     return priors
 
 
@@ -99,7 +123,9 @@ def _halves(
     factors: list[float] = []
     for k, kind in enumerate(KINDS):
         slugs = [slug for slug in both if kind == "general" or of_kind[slug, kind]]
-        expected, traits = (np.array([part.trait(slug, k) for slug in slugs]) for part in (fitted, other))
+        ordered = ordered_traits(fitted, models, k)
+        expected = np.array([ordered[slug] for slug in slugs])
+        traits = np.array([other.trait(slug, k) for slug in slugs])
         spread = np.sqrt(expected[:, 1] + traits[:, 1])
         figures[kind], factor = _compare(slugs, expected[:, 0], traits[:, 0], spread)
         # Few models have scores of a rare kind; general work lends it its factor.

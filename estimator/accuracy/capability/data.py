@@ -17,7 +17,8 @@ from estimator.accuracy.capability.fit import (
     CapabilityFit,
     fit_capability,
 )  # fmt: skip
-from estimator.calibration.capability_prior import ModelTraits
+from estimator.accuracy.capability.order import ordered_traits
+from estimator.calibration.capability_prior import SIBLING_FACTS, ModelTraits
 from estimator.calibration.scale import KINDS
 
 _DIGITS = 4
@@ -52,7 +53,8 @@ def capability_data(
             **{kind: _rounded(terms) for kind, terms in zip(KINDS, fit.kind_terms, strict=True)},
         },
         "modes": {mode: [_short(value) for value in fit.modes[mode]] for mode in MODES},
-        "spread": {kind: _short(math.hypot(SPREAD["shared"], SPREAD[kind])) for kind in KINDS},
+        "spread": {kind: _short(math.hypot(SPREAD["shared"], SPREAD[kind])) for kind in KINDS}
+        | {"release": SPREAD["release"]},
         "interval_factors": {
             stratum: [_short(factor) for factor in by_kind] for stratum, by_kind in checked.factors.items()
         },
@@ -64,15 +66,15 @@ def capability_data(
 def _models(
     fit: CapabilityFit, cells: Sequence[Cell], benchmarks: Mapping[str, Benchmark], models: Mapping[str, ModelTraits]
 ) -> dict[str, Any]:
-    """Trait, standard deviation and number of scores by kind; of hybrid thinkers also the trait without thinking."""
+    """Facts, and trait, standard deviation and number of scores by kind; of hybrid thinkers also the trait without thinking."""
     count = Counter((cell.model, benchmarks[cell.benchmark].kind) for cell in cells)
     plain = EFFECTS.index("plain")
     rows: dict[str, Any] = {}
-    for slug in fit.models:
-        if slug not in models:
-            continue
-        traits = [fit.trait(slug, k) for k in range(len(KINDS))]
+    ordered = [ordered_traits(fit, models, k) for k in range(len(KINDS))]
+    for slug in ordered[0]:
+        traits = [of_kind[slug] for of_kind in ordered]
         rows[slug] = {
+            "facts": {name: getattr(models[slug], name) for name in SIBLING_FACTS},
             "trait": [_short(mean) for mean, _ in traits],
             "sd": [_short(math.sqrt(variance)) for _, variance in traits],
             "scores": [count[slug, kind] for kind in KINDS],

@@ -1,7 +1,7 @@
 """Fits capability: a latent trait per model and kind of work, seen through benchmarks of unlike difficulty and slope.
 
 The log odds of a score above chance are ``slope * (trait + mode) + easiness + thinking gain + noise``. The trait of a
-kind is a shared trait plus a deviation of the kind, both with a linear prior (size, date, post-training, family,
+kind is a shared trait plus a deviation of the kind, both with a linear prior (size, date, post-training, family, release,
 publisher). A model has effects of its own for the plain mode of a hybrid thinker, for scores of a model that always
 thinks but was kept from it, for its base model, and for scores that its vendor reports, which models of a family share
 in part; scores of one benchmark family share an error. Given the benchmarks' parameters all of that is Gaussian and
@@ -26,6 +26,7 @@ from estimator.calibration.capability_prior import (
     SHARED_TERMS,
     ModelTraits,
     kind_terms,
+    release_of,
     shared_terms,
 )  # fmt: skip
 from estimator.calibration.scale import KINDS, MEAN_SLOPE
@@ -36,9 +37,10 @@ from estimator.structure.arrays import Floats, Ints
 EFFECTS: tuple[str, ...] = ("shared", *KINDS, "plain", "cut", "base", "vendor")
 MODES: tuple[str, ...] = ("plain", "cut", "base", "vendor")
 _FIRST_MODE = 1 + len(KINDS)
-#: Spread of each effect around its prior; ``family`` is that of the error that benchmarks of one family share.
+#: Spread of each effect around its prior; ``release`` is that of what the models of one release share, ``family`` that of the
+#: error that benchmarks of one family share.
 SPREAD: Mapping[str, float] = {
-    "shared": 0.25, "general": 0.12, "coding": 0.15, "agentic": 0.25, "reasoning": 0.15, "long_context": 0.2,
+    "shared": 0.19, "release": 0.16, "general": 0.12, "coding": 0.15, "agentic": 0.25, "reasoning": 0.15, "long_context": 0.2,
     "plain": 0.25, "cut": 0.8, "base": 0.3, "vendor": 0.2, "family": 0.2,
 }  # fmt: skip
 #: Spread of what the vendor's scores of all models of a family share: a report is made in one way.
@@ -55,7 +57,8 @@ _MODE_PRIOR: Mapping[str, tuple[tuple[float, ...], float, float]] = {
 _TERM_SPREAD: Mapping[str, float] = {
     "level": 5.0, "total squared": 0.1, "date squared": 0.05, "date total": 0.1, "thinks date": 0.2, "thinks total": 0.1,
 }  # fmt: skip
-_FAMILY_SPREAD, _PUBLISHER_SPREAD, _PUBLISHER_DATE_SPREAD = 0.2, 0.2, 0.4
+_GROUP_SPREAD: Mapping[str, float] = {"family": 0.2, "publisher": 0.2, "release": SPREAD["release"]}
+_PUBLISHER_DATE_SPREAD = 0.4
 _KIND_TERM_SPREAD, _KIND_GROUP_SPREAD = 0.3, 0.12
 #: Slopes: spread around 1 for a benchmark alone, around the mean of its releases for one of several.
 _SLOPE_SPREAD, _RELEASE_SLOPE_SPREAD, _LEAST_SLOPE = 0.3, 0.12, 0.35
@@ -160,11 +163,12 @@ class _Prior:
         self.names = list(terms)
         spread = [_KIND_TERM_SPREAD if kind else _TERM_SPREAD.get(term, 1.0) for term in terms]
         columns = [values]
-        for prefix, width in (("family", _FAMILY_SPREAD), ("publisher", _PUBLISHER_SPREAD)):
-            names = sorted({getattr(model, prefix) for model in models})
-            columns.append(_one_hot(np.array([getattr(model, prefix) for model in models])))
+        groups = [(prefix, [getattr(model, prefix) for model in models]) for prefix in ("family", "publisher")]
+        for prefix, of in groups if kind else [*groups, ("release", [release_of(model) for model in models])]:
+            names = sorted(set(of))
+            columns.append(_one_hot(np.array(of)))
             self.names += [f"{prefix}:{name}" for name in names]
-            spread += [_KIND_GROUP_SPREAD if kind else width] * len(names)
+            spread += [_KIND_GROUP_SPREAD if kind else _GROUP_SPREAD[prefix]] * len(names)
             if prefix == "publisher" and not kind:
                 columns.append(columns[-1] * values[:, [SHARED_TERMS.index("date")]])
                 self.names += [f"date|publisher:{name}" for name in names]
