@@ -30,6 +30,9 @@ _PIECES = {
 }
 #: A name has at most so many.
 _MOST_PIECES = 10
+#: A count before a name, as "8xH200", and the same with one gap.
+_SPELLED = re.compile(r"(?<!\S)(\d{1,2})\s?[x×*]\s?(?=[a-z])", re.I)
+_COUNTED = re.compile(r"(?<!\S)(?P<count>\d{1,2})x\s$")
 _TIMES = re.compile(r"\d{1,2}[x×*]|[x×*]\d{1,2}")
 _EDGES = " -_/:,;()[]{}<>\"'?!|=@&#."
 
@@ -64,14 +67,9 @@ class HeldNames:
             HeldNameError: with the complete names, none of which is beside a word that may make it another, else with those
                 that are named in part beside words that no name has.
         """
+        if self._index.kind == "gpu" and (taken := self._taken(text)) is not None:
+            return taken
         held, around, beside = self._parts(text, self._complete)
-        if (
-            self._index.kind == "gpu"
-            and len(held) == 1
-            and not any(map(self._is_word, self._pieces.findall(" ".join(around))))
-        ):
-            slug = held[0][1][0]
-            return Meaning(slug, (taken_as(text, str(self._entries[slug]["name"])), *not_read(text, around)))
         if not held and " " in text:
             held, around, _ = self._parts(text, self._partial)
             beside = self._pieces.findall(" ".join(around))
@@ -80,16 +78,37 @@ class HeldNames:
         slugs = dict.fromkeys(slug for _, choices in held for slug in choices)
         raise HeldNameError(self._index.kind, text, tuple(slugs), around, [name for name, _ in held]) from None
 
+    def _taken(self, text: str) -> Meaning | None:
+        """The one accelerator in a text whose other words are letters that no name has, with the count right before it."""
+        spaced = _SPELLED.sub(r"\1x ", text)
+        held, around, _ = self._parts(spaced, self._complete)
+        counted = _COUNTED.search(spaced.partition(held[0][0])[0]) if len(held) == 1 else None
+        bare = [part.removesuffix(counted.group().strip()).strip() if counted else part for part in around]
+        if len(held) != 1 or any(map(self._is_word, self._pieces.findall(" ".join(bare)))):
+            return None
+        slug = held[0][1][0]
+        note = taken_as(text, str(self._entries[slug]["name"]))
+        count = int(counted["count"]) if counted else None
+        return Meaning(slug, (note, *not_read(text, [part for part in bare if part])), count=count)
+
     def _may_name(self, piece: str) -> bool:
         """Whether a piece beside a name may make it that of another entity: a number but for a count, or a word of names."""
         is_telling = any(map(str.isdigit, piece)) or self._index.knows(piece)
         return is_telling and not _TIMES.fullmatch(piece) and not self._of_format(piece)
 
     def _complete(self, part: str) -> tuple[str, ...]:
-        slug = self._index.exact(part)
+        slug = self._index.exact(part) or (self._alone(part) if self._index.kind == "gpu" else None)
         if slug is None and (line := self._derivatives.get(plain(part))) is not None and any(map(str.isdigit, part)):
             slug = line.base
         return () if slug is None or not part[0].isalpha() else (slug,)
+
+    def _alone(self, part: str) -> str | None:
+        """The one entity that has all words of a part and needs no further one."""
+        try:
+            meaning = self._index.find(part)
+        except AmbiguousNameError:
+            return None
+        return None if meaning is None or meaning.notes else meaning.slug
 
     def _partial(self, part: str) -> tuple[str, ...]:
         if not self._families.intersection(words(self._index.kind, part)[:1]):

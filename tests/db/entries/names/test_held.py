@@ -92,6 +92,19 @@ def test_an_accelerator_among_words_that_none_has_is_taken_and_the_words_are_sta
     assert meaning.notes[1].values["parts"] == ["machine from work"]
 
 
+@pytest.mark.parametrize("text", ["zorbcloud 8x H200", "zorbcloud 8xH200", "zorbcloud 8 x H200"])
+def test_the_count_right_before_an_accelerator_among_other_words_is_kept(text: str) -> None:
+    meaning = CATALOG.meaning("gpu", text)
+    assert (meaning.slug, meaning.count) == (CATALOG.resolve("gpu", "H200"), 8)
+    assert meaning.notes[-1].values["parts"] == ["zorbcloud"]
+
+
+@pytest.mark.parametrize("text", ["zorbly A100 pcie x16", "2x zorbly 3x H100"])
+def test_a_number_apart_from_an_accelerator_is_never_left_out(text: str) -> None:
+    with pytest.raises(HeldNameError):
+        CATALOG.meaning("gpu", text)
+
+
 def test_an_accelerator_with_a_count_beside_another_machine_is_asked_back() -> None:
     with pytest.raises(HeldNameError) as caught:
         CATALOG.meaning("gpu", "n1-standard-4 + 1x T4")
