@@ -64,12 +64,13 @@ class HeldNames:
         """The one accelerator whose complete name a text holds among letters that no name has; None where it holds no name.
 
         Raises:
-            HeldNameError: with the complete names, none of which is beside a word that may make it another, else with those
-                that are named in part beside words that no name has.
+            HeldNameError: with several complete names, or one that is beside no word that may make it another; else with
+                those that are named in part beside words that no name has.
         """
         if self._index.kind == "gpu" and (taken := self._taken(text)) is not None:
             return taken
         held, around, beside = self._parts(text, self._complete)
+        beside = beside if len(held) == 1 else []
         if not held and " " in text:
             held, around, _ = self._parts(text, self._partial)
             beside = self._pieces.findall(" ".join(around))
