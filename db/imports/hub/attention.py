@@ -127,6 +127,8 @@ def head_dims(values: Mapping[str, Any], facts: Mapping[str, Any], has_attention
     key_dim = whole(values, "head_dim", 1, _WIDTH)
     if facts["attention"].get("shares_weights"):
         key_dim = 2 * facts["hidden_size"] // facts["n_heads"]
+        if not key_dim:
+            raise ImportFactsError("'num_attention_heads' is more than twice 'hidden_size'", "num_attention_heads")
     if key_dim is None:
         if not has_attention:
             return 0, 0

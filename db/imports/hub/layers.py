@@ -310,7 +310,8 @@ def _of_layer(values: Mapping[str, Any], sizes: Mapping[str, Any], *, is_latent:
     layer, latent = dict[str, Any](), dict[str, Any]()
     for key, value in sizes.items():
         if is_latent and key in _OF_LATENT:
-            latent[key] = whole(sizes, key, 0 if key == "qk_rope_head_dim" else 1, _WIDTH)
+            read = whole if key == "q_lora_rank" else needed
+            latent[key] = read(sizes, key, 0 if key == "qk_rope_head_dim" else 1, _WIDTH)
         elif is_latent and key == "head_dim":
             continue  # The sum of both parts of a key.
         elif key in _OF_LAYER:

@@ -193,6 +193,20 @@ def test_a_listed_layer_has_latent_rows_and_experts_of_the_rest() -> None:
             facts_from_config(mixtral | {"per_layer_config": stated})
 
 
+def test_a_latent_row_without_a_size_and_heads_without_a_width_are_refused() -> None:
+    config = {
+        "model_type": "dots3_note_text",
+        "num_hidden_layers": 6,
+        "per_layer_config": {"2": {"kv_lora_rank": None}},
+    }
+    with pytest.raises(ImportFactsError, match="kv_lora_rank"):
+        facts_from_config(config)
+    with pytest.raises(ImportFactsError, match="twice 'hidden_size'"):
+        facts_from_config(
+            {"model_type": "zamba2", "num_attention_heads": 32_000, "layers_block_type": ["mamba", "hybrid"]}
+        )
+
+
 def test_a_later_pass_of_iquest_keeps_a_window_of_its_own() -> None:
     config = {
         "architectures": ["IQuestLoopCoderForCausalLM"], "model_type": "iquestloopcoder", "hidden_size": 5120,
