@@ -20,7 +20,7 @@ from estimator.judgement.market import REST_OF_COMPUTER_W, PriceKind
 
 def test_every_price_has_a_source_and_suspects_are_kept(bundled_catalog: Catalog) -> None:
     rows = [row for entry in bundled_catalog.prices.values() for row in entry["prices"]]
-    assert len(rows) == 592
+    assert len(rows) == 593
     assert all(row["source"] for row in rows)
     assert sum(row["suspect"] for row in rows) == 122
 

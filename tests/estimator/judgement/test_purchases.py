@@ -62,7 +62,7 @@ def test_what_meets_a_need_meets_every_part_of_it(users: int) -> None:
 def test_money_that_is_set_aside_is_spent_where_it_buys_something_better() -> None:
     firsts = [
         found(("qwen3-32b", "qwen3-30b-a3b"), CODING, Terms(TODAY, budget_usd=budget)).meeting[0]
-        for budget in (1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0)
+        for budget in (1_000.0, 1_500.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0)
     ]
     ratings = [first.setup.rating for first in firsts]
     assert ratings == sorted(ratings)
