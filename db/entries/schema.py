@@ -113,7 +113,9 @@ class QuantPartFactors(Shape):
 
     file_type: Name
     left_out_error: Positive | None
-    tables: Positive
+    embedding: Positive
+    output: Positive
+    tied: Positive
     lookup: Positive
     attention: Positive
     down: Positive
@@ -124,6 +126,8 @@ class QuantPartFactors(Shape):
     late_beside_experts: Positive
     late_expert_down: Positive
     late_expert_up: Positive
+    odd_layers: Positive
+    odd_tables: Positive
 
 
 class QuantFile(Shape):

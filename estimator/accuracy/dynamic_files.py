@@ -99,12 +99,14 @@ def _fit(files: Iterable[DynamicFile]) -> NDArray[np.float64]:
     goal = np.array([file.stated_bytes - file.fixed_bytes for file in rows])
     sure = np.array([_EXACT / (_EXACT + file.rounding_bytes / file.stated_bytes) for file in rows])
     of_all = float(np.median(goal / parts.sum(1)))
-    factors = np.full(len(PARTS), of_all)
+    # Rows that fit no block have the recipe's type unless files say otherwise.
+    usual = np.where([part.startswith("odd") for part in PARTS], 1.0, of_all)
+    factors = usual.copy()
     for _ in range(_ROUNDS):
         error = np.abs(parts @ factors / goal - 1.0)
         weight = np.sqrt(sure / np.maximum(error, _EXACT))
         pull = _PULL * np.sqrt(weight @ weight)
-        matrix = np.vstack([parts * (weight / goal)[:, None], np.eye(len(PARTS)) * (pull / of_all)])
+        matrix = np.vstack([parts * (weight / goal)[:, None], np.diag(pull / usual)])
         factors = np.linalg.lstsq(matrix, np.concatenate([weight, np.full(len(PARTS), pull)]), rcond=None)[0]
         factors = np.clip(factors, _LEAST * of_all, _MOST)
     return factors

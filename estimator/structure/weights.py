@@ -50,17 +50,19 @@ _PARTS = {
     "experts": EXPERT_CLASSES,
 }  # fmt: skip
 
-#: Parts that have factors: embedding and output, tables of single layers, parts of dense models, and those of models with
-#: experts, for which the publisher chose other types when they were released late.
+#: Parts that have factors: embedding and output or the table that is both, tables of single layers, parts of dense models,
+#: and those of models with experts, for which the publisher chose other types when they were released late; tensors of layers
+#: and tables whose rows no block of 256 fits, which have one type in place of many.
 PARTS: tuple[str, ...] = (
-    "tables", "lookup", "attention", "down", "up", "beside_experts", "expert_down", "expert_up", "late_beside_experts",
-    "late_expert_down", "late_expert_up",
+    "embedding", "output", "tied", "lookup", "attention", "down", "up", "beside_experts", "expert_down", "expert_up",
+    "late_beside_experts", "late_expert_down", "late_expert_up", "odd_layers", "odd_tables",
 )  # fmt: skip
 #: Year from which on Unsloth's files of models with experts have other types, and come in more kinds (published sizes).
 LATE_RELEASES = 2026.0 + 1 / 12
 _DOWN = (TensorClass.FFN_DOWN,)
 _UP = (TensorClass.FFN_UP, TensorClass.FFN_GATE)
-_TABLES = (TensorClass.EMBEDDING, TensorClass.OUTPUT)
+_TABLES = [TensorClass.EMBEDDING, TensorClass.OUTPUT]
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +217,16 @@ def part_of_tensors(model: ModelArchitecture, index: TensorIndex, *, native_expe
     for classes, part in (
         (_DOWN, down),
         (_UP, up),
-        (_TABLES, "tables"),
-        ((TensorClass.LOOKUP,), "lookup"),
         ((expert_down,), f"{prefix}expert_down"),
         (expert_up, f"{prefix}expert_up"),
     ):
         number[index.is_class[list(classes)].any(axis=0)] = PARTS.index(part)
+    is_odd, is_table = index.inventory.row % _BLOCK != 0, index.is_class[_TABLES].any(axis=0)
+    number[is_odd] = PARTS.index("odd_layers")
+    number[index.is_class[TensorClass.OUTPUT]] = PARTS.index("output")
+    number[index.is_class[TensorClass.EMBEDDING]] = PARTS.index("tied" if model.tied_embeddings else "embedding")
+    number[is_odd & is_table] = PARTS.index("odd_tables")
+    number[index.is_class[TensorClass.LOOKUP]] = PARTS.index("lookup")
     kept = [TensorClass.KEPT, TensorClass.HALF, *(EXPERT_CLASSES if native_experts else ())]
     number[index.is_class[kept].any(axis=0)] = -1
     return number

@@ -16,7 +16,7 @@ from estimator.structure.files import PublishedFile
 from estimator.structure.ik_recipes import IK_TYPES
 from estimator.structure.quantization import WIDE_TABLES, index_tensors, tensor_types
 from estimator.structure.tensors import EXPERT_CLASSES, Inventory, inventory
-from estimator.structure.weights import weight_table
+from estimator.structure.weights import PARTS, part_of_tensors, weight_table
 from estimator.types import EstimatorError, Quant, QuantFormat
 from tests.support.catalogs import CATALOG
 
@@ -186,3 +186,19 @@ def test_experts_that_were_trained_in_mxfp4_keep_it_in_dynamic_files() -> None:
     model, tensors = model_of("gpt-oss-20b")
     table = weight_table(replace(model, published_files=()), (quant_of("ud-q4-k-xl"),))
     assert table.experts.sum() == pytest.approx(model_experts(tensors) * 17 / 32, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("slug", "width", "parts"),
+    [
+        ("llama-3.1-8b", 4096, {"embedding", "output", "attention", "down", "up"}),
+        ("llama-3.2-1b", 2048, {"tied", "attention", "down", "up"}),
+        ("llama-3.1-8b", 4000, {"odd_tables", "odd_layers", "attention", "down"}),
+    ],
+)
+def test_factors_of_a_dynamic_file_go_by_table_and_by_rows_that_fit_no_block(
+    slug: str, width: int, parts: set[str]
+) -> None:
+    model = replace(model_of(slug)[0], hidden=width, embedding_dim=width)
+    number = part_of_tensors(model, index_tensors(model, inventory(model)), native_experts=False)
+    assert {PARTS[part] for part in number if part >= 0} == parts
