@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from db.entries.names.spelling import distance
+from db.entries.names.texts.spelling import distance
 
 _TOKEN = re.compile(r"[a-z]+|\d+(?:\.\d+)?")
 

@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 
 from db.entries.files import Fault
 from db.entries.names.derivatives import shape_of
-from db.entries.names.words import words
+from db.entries.names.texts.words import words
 from db.entries.rules_models import Entry, family_directory
 from db.entries.schema import Date, Name, Shape, Slug
 

@@ -12,7 +12,7 @@ from api.catalog.fit_reads import FitReads
 from api.catalog.records import BenchmarkResult, GpuRecord, ModelRecord
 from api.catalog.view import CatalogView
 from api.errors import NotFoundError
-from db.entries.names.spelling import near_names
+from db.entries.names.texts.spelling import near_names
 from estimator.judgement import choice as domain
 from estimator.judgement import recommend
 from estimator.types import OperatingMode, WorkloadKind

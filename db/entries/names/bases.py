@@ -8,8 +8,8 @@ from pathlib import Path
 
 from db.entries.names.derivatives import Derivative, derivatives_by_word, is_called, shape_of
 from db.entries.names.meanings import AmbiguousNameError, Meaning, listed, taken_as
-from db.entries.names.readings import Reading
-from db.entries.names.words import NOISE, USES, Entry, beside, words
+from db.entries.names.texts.readings import Reading
+from db.entries.names.texts.words import NOISE, USES, Entry, beside, words
 from estimator.sentences import Sentence, SentenceCode
 
 _KNOWN_BY = {

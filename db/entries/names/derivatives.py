@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from db.entries.names.words import NOISE, words
+from db.entries.names.texts.words import NOISE, words
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from db.entries.names.derivatives import derivatives_by_key, derivatives_by_word, plain
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, HeldNameError, Meaning, not_read, taken_as
-from db.entries.names.readings import LAPTOP
-from db.entries.names.words import LINES, Entry, words
+from db.entries.names.texts.readings import LAPTOP
+from db.entries.names.texts.words import LINES, Entry, words
 
 _LINES = LINES | {"geforce", "radeon", "quadro", "tesla", "arc", "instinct", "iris"}
 #: A number of so many digits is that of a card in a title.

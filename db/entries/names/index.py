@@ -14,8 +14,8 @@ from functools import cached_property
 from itertools import pairwise
 
 from db.entries.names.meanings import NOTHING, AliasClash, AmbiguousNameError, Fits, Meaning, UnknownNameError, taken_as
-from db.entries.names.spelling import MAX_NAME_CHARACTERS, corrections, is_akin, nearest, segments, triples
-from db.entries.names.words import (
+from db.entries.names.texts.spelling import MAX_NAME_CHARACTERS, corrections, is_akin, nearest, segments, triples
+from db.entries.names.texts.words import (
     LINES,
     NOISE,
     Entry,

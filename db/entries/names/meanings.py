@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from db.entries.names.spelling import MAX_NAME_CHARACTERS
+from db.entries.names.texts.spelling import MAX_NAME_CHARACTERS
 from estimator.sentences import Sentence, SentenceCode
 
 MAX_CHOICES = 8

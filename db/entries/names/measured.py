@@ -8,7 +8,7 @@ from pathlib import Path
 
 import orjson
 
-from db.entries.names.words import key
+from db.entries.names.texts.words import key
 
 
 @lru_cache(maxsize=2)

@@ -16,7 +16,7 @@ import orjson
 
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, not_read, shortened, taken_as
-from db.entries.names.words import Entry
+from db.entries.names.texts.words import Entry
 from estimator.sentences import Sentence, SentenceCode
 
 _REMARKS = re.compile(

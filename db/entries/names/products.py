@@ -16,8 +16,8 @@ import orjson
 
 from db.entries.names.index import NameIndex
 from db.entries.names.meanings import AmbiguousNameError, Meaning, UnknownNameError, shortened, taken_as
-from db.entries.names.readings import MAC
-from db.entries.names.words import Entry, is_quantity, key, words
+from db.entries.names.texts.readings import MAC
+from db.entries.names.texts.words import Entry, is_quantity, key, words
 from estimator.sentences import Sentence, SentenceCode
 
 _CHIP = ", or its chip and memory"

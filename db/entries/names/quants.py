@@ -14,8 +14,8 @@ from pathlib import Path
 from db.entries.names.meanings import AliasClash, Meaning, UnknownNameError, shortened, taken_as
 from db.entries.names.measured import measured_mixes
 from db.entries.names.refusals import refusal
-from db.entries.names.spelling import MAX_NAME_CHARACTERS, MAX_SUGGESTIONS, near_names
-from db.entries.names.words import Entry, key
+from db.entries.names.texts.spelling import MAX_NAME_CHARACTERS, MAX_SUGGESTIONS, near_names
+from db.entries.names.texts.words import Entry, key
 from estimator.sentences import Sentence
 
 #: Words that people write around the name of a quantization: the kind of file, an importance matrix (``i1-``, ``-imat``) and

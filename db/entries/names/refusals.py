@@ -18,7 +18,7 @@ import orjson
 
 from db.entries.names.derivatives import plain
 from db.entries.names.meanings import shortened
-from db.entries.names.words import NOISE, words
+from db.entries.names.texts.words import NOISE, words
 
 #: Reason -> the sentence that follows a name.
 WHY: Mapping[str, str] = {

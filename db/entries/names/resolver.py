@@ -24,7 +24,8 @@ from db.entries.names.meanings import (
 from db.entries.names.processors import Processors, without_memory
 from db.entries.names.products import Computers, products
 from db.entries.names.quants import QuantNames
-from db.entries.names.readings import (
+from db.entries.names.refusals import WHY, refusal
+from db.entries.names.texts.readings import (
     ALTERNATIVES,
     AROUND,
     BESIDE,
@@ -37,10 +38,9 @@ from db.entries.names.readings import (
     named_in_command,
     target_of,
 )
-from db.entries.names.refusals import WHY, refusal
-from db.entries.names.remarks import INTEGRATED, set_off, totals, without_remarks
-from db.entries.names.spelling import MAX_NAME_CHARACTERS
-from db.entries.names.words import Entry, key, words
+from db.entries.names.texts.remarks import INTEGRATED, set_off, totals, without_remarks
+from db.entries.names.texts.spelling import MAX_NAME_CHARACTERS
+from db.entries.names.texts.words import Entry, key, words
 from estimator.sentences import Sentence, SentenceCode
 
 _KEPT = 4096

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.entries.names.spelling import MAX_NAME_CHARACTERS
+from db.entries.names.texts.spelling import MAX_NAME_CHARACTERS
 from db.tables import MissedName, table_of
 
 #: Rows kept; the rarest and oldest go first.

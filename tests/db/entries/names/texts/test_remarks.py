@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from db.entries.names.meanings import UnknownNameError
-from db.entries.names.remarks import without_remarks
+from db.entries.names.texts.remarks import without_remarks
 from estimator.sentences import SentenceCode
 from tests.support.catalogs import CATALOG
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from db.entries.names.spelling import corrections, distance, segments
+from db.entries.names.texts.spelling import corrections, distance, segments
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from db.entries.names.words import key
+from db.entries.names.texts.words import key
 
 #: Names are short; longer texts are not looked at.
 MAX_NAME_CHARACTERS = 200
