@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -39,6 +40,16 @@ _EDGES = " -_/:,;()[]{}<>\"'?!|=@&#."
 _Find = Callable[[str], tuple[str, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A text cut at the names in it: the names with their slugs, what stands around them, and what may belong to them: the
+    numbers right before them and the pieces right behind."""
+
+    names: list[tuple[str, tuple[str, ...]]]
+    around: tuple[str, ...]
+    beside: list[str]
+
+
 class HeldNames:
     """Names of one kind that texts hold among other words, with those of ``derivatives``, lists below a directory.
 
@@ -69,25 +80,28 @@ class HeldNames:
         """
         if self._index.kind == "gpu" and (taken := self._taken(text)) is not None:
             return taken
-        held, around, beside = self._parts(text, self._complete)
-        beside = beside if len(held) == 1 else []
-        if not held and " " in text:
-            held, around, _ = self._parts(text, self._partial)
-            beside = self._pieces.findall(" ".join(around))
-        if not held or any(map(self._may_name, beside)):
+        parts = self._parts(text, self._complete)
+        beside = parts.beside if len(parts.names) == 1 else []
+        if not parts.names and " " in text:
+            parts = self._parts(text, self._partial)
+            beside = self._pieces.findall(" ".join(parts.around))
+        if not parts.names or any(map(self._may_name, beside)):
             return None
-        slugs = dict.fromkeys(slug for _, choices in held for slug in choices)
-        raise HeldNameError(self._index.kind, text, tuple(slugs), around, [name for name, _ in held]) from None
+        slugs = dict.fromkeys(slug for _, choices in parts.names for slug in choices)
+        names = [name for name, _ in parts.names]
+        raise HeldNameError(self._index.kind, text, tuple(slugs), parts.around, names) from None
 
     def _taken(self, text: str) -> Meaning | None:
         """The one accelerator in a text whose other words are letters that no name has, with the count right before it."""
         spaced = _SPELLED.sub(r"\1x ", text)
-        held, around, _ = self._parts(spaced, self._complete)
-        counted = _COUNTED.search(spaced.partition(held[0][0])[0]) if len(held) == 1 else None
-        bare = [part.removesuffix(counted.group().strip()).strip() if counted else part for part in around]
-        if len(held) != 1 or any(map(self._is_word, self._pieces.findall(" ".join(bare)))):
+        parts = self._parts(spaced, self._complete)
+        if len(parts.names) != 1:
             return None
-        slug = held[0][1][0]
+        ((name, (slug, *_)),) = parts.names
+        counted = _COUNTED.search(spaced.partition(name)[0])
+        bare = [part.removesuffix(counted.group().strip()).strip() if counted else part for part in parts.around]
+        if any(map(self._is_word, self._pieces.findall(" ".join(bare)))):
+            return None
         note = taken_as(text, str(self._entries[slug]["name"]))
         count = int(counted["count"]) if counted else None
         return Meaning(slug, (note, *not_read(text, [part for part in bare if part])), count=count)
@@ -125,9 +139,21 @@ class HeldNames:
         of_derivative = self._lines is not None and self._lines.has_word(piece)
         return any(map(str.isdigit, piece)) or of_derivative or self._index.knows(piece)
 
-    def _parts(self, text: str, find: _Find) -> tuple[list[tuple[str, tuple[str, ...]]], tuple[str, ...], list[str]]:
-        """The longest parts of a text that ``find`` knows, each with its slugs; the parts around them; the numbers before
-        and the pieces behind them."""
+    def _parts(self, text: str, find: _Find) -> _Parts:
+        known = self._places(text, find)
+        edges = [0, *chain(*sorted(known)), len(text)]
+        between = [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
+        before = (self._pieces.findall(_APART.split(part)[-1])[-1:] for part in between[:-1])
+        behind = (self._pieces.findall(_APART.split(part)[0])[:1] for part in between[1:])
+        numbers = (piece for piece in chain(*before) if any(map(str.isdigit, piece)))
+        return _Parts(
+            [(text[start:end], known[start, end]) for start, end in sorted(known)],
+            tuple(filter(None, (part.strip(_EDGES) for part in between))),
+            [*numbers, *chain(*behind)],
+        )
+
+    def _places(self, text: str, find: _Find) -> dict[tuple[int, int], tuple[str, ...]]:
+        """Start and end of the longest parts of a text that ``find`` knows, each with its slugs."""
         pieces = [(match.start(), match.end(), self._is_word(match.group())) for match in self._pieces.finditer(text)]
         known: dict[tuple[int, int], tuple[str, ...]] = {}
         for length in range(min(len(pieces), _MOST_PIECES), 0, -1):
@@ -137,14 +163,7 @@ class HeldNames:
                 is_free = all(end <= left or start >= right for left, right in known)
                 if is_free and all(is_word for *_, is_word in run) and (slugs := find(text[start:end])):
                     known[start, end] = slugs
-        places = sorted(known)
-        edges = [0, *(edge for place in places for edge in place), len(text)]
-        between = [text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
-        before = (self._pieces.findall(_APART.split(part)[-1])[-1:] for part in between[:-1])
-        behind = (self._pieces.findall(_APART.split(part)[0])[:1] for part in between[1:])
-        held = [(text[start:end], known[start, end]) for start, end in places]
-        numbers = (piece for piece in chain(*before) if any(map(str.isdigit, piece)))
-        return held, tuple(filter(None, (part.strip(_EDGES) for part in between))), [*numbers, *chain(*behind)]
+        return known
 
 
 def card_in_title(text: str, gpus: NameIndex) -> tuple[str, bool]:
