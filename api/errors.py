@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from db.entries.names.meanings import AmbiguousNameError, UnknownNameError
+from db.entries.names.meanings import AmbiguousNameError, HeldNameError, UnknownNameError
 
 
 class ErrorCode(Enum):
@@ -29,12 +29,13 @@ class ErrorCode(Enum):
 
 
 class ApiError(Exception):
-    """An error for the client. ``extensions`` holds the code and the details, as a GraphQL error carries them."""
+    """An error for the client. ``extensions`` holds the code and the details, as a GraphQL error carries them; ``told`` is the
+    message without the names that it suggests."""
 
     def __init__(self, code: ErrorCode, message: str, **details: Any) -> None:
         super().__init__(message)
         self.code = code
-        self.message = message
+        self.message = self.told = message
         self.extensions: dict[str, Any] = {"code": code.value, **details}
 
     @property
@@ -60,19 +61,23 @@ class NotFoundError(ApiError):
         reason: str | None = None,
         code: ErrorCode = ErrorCode.NOT_FOUND,
     ) -> None:
+        told = f"No {kind} is called {_shorten(text)!r}."
         hint = f" Did you mean {_listing(suggestions)}?" if suggestions else ""
         super().__init__(
             code,
-            reason or f"No {kind} is called {_shorten(text)!r}.{hint}",
+            reason or told + hint,
             kind=kind,
             name=_shorten(text),
             suggestions=list(suggestions),
         )
+        self.told = reason or told
 
     @classmethod
     def of(cls, error: UnknownNameError) -> NotFoundError:
         """The resolver's error for the client."""
-        return cls(error.kind, error.text, error.suggestions, error.reason, code_of(error))
+        found = cls(error.kind, error.text, error.suggestions, error.reason, code_of(error))
+        found.told = found.told if error.reason is None else f"{error.told}."
+        return found
 
 
 class QuestionError(ApiError):
@@ -88,12 +93,14 @@ class QuestionError(ApiError):
     @classmethod
     def of(cls, error: UnknownNameError) -> QuestionError:
         """The resolver's error for the asker."""
-        return cls(code_of(error), str(error), error.kind, tuple(error.suggestions))
+        asked = cls(code_of(error), str(error), error.kind, tuple(error.suggestions))
+        asked.told = f"{error.told}."
+        return asked
 
 
 def code_of(error: UnknownNameError) -> ErrorCode:
-    """Whether no entity has the name, or several have it."""
-    return ErrorCode.AMBIGUOUS_NAME if isinstance(error, AmbiguousNameError) else ErrorCode.NOT_FOUND
+    """Whether no entity has the name, or several may be meant."""
+    return ErrorCode.AMBIGUOUS_NAME if isinstance(error, AmbiguousNameError | HeldNameError) else ErrorCode.NOT_FOUND
 
 
 def bad_input(message: str, **details: Any) -> ApiError:

@@ -121,18 +121,10 @@ def error_page(error: ApiError, base_url: str, request: Request, view: CatalogVi
     names = [str(name) for name in error.extensions.get("suggestions", suggestions)]
     links = [(_spelled(view, name), _repaired(request, typed, name) or _page_of(kind, name)) for name in names]
     title = "Which one do you mean?" if len(links) > 1 else _TITLES[status]
-    values = {"title": title, "text": _told(error, typed), "links": links}
+    values = {"title": title, "text": error.told, "links": links}
     response = html("message.html", values, base_url, request.url.path, status)
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def _told(error: ApiError, typed: str) -> str:
-    """The message of an error without the names that are links below it."""
-    told, is_held, _ = error.message.partition("; name ")
-    if error.code is ErrorCode.AMBIGUOUS_NAME and not (is_held and " holds the name of " in told):
-        return f"“{typed}” fits several entries. More of the name leaves fewer."
-    return told.partition(" Did you mean")[0]
 
 
 async def no_page(request: Request, _: Exception) -> Response:

@@ -12,19 +12,20 @@ MAX_CHOICES = 8
 
 
 class UnknownNameError(KeyError):
-    """A name that no entity has, or that several have. ``suggestions`` are slugs, best first."""
+    """A name that no entity has, or that several have. ``suggestions`` are slugs, best first; ``told`` is the message without
+    them."""
 
-    def __init__(self, kind: str, text: str, suggestions: Sequence[str] = (), reason: str | None = None) -> None:
+    def __init__(
+        self, kind: str, text: str, suggestions: Sequence[str] = (), reason: str | None = None, advice: str = ""
+    ) -> None:
         self.kind = kind
         self.text = text
         self.suggestions = tuple(suggestions)
         #: Why no entity is meant, where it is not that none has the name.
-        self.reason = reason
-        #: All slugs that have the name.
-        self.choices: tuple[str, ...] = ()
-        shown = shortened(text)
+        self.reason = None if reason is None else reason + advice
+        self.told = f"no {kind} is called {shortened(text)!r}" if reason is None else reason
         hint = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
-        self.message = f"no {kind} is called {shown!r}{hint}" if reason is None else reason
+        self.message = self.reason or self.told + hint
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -38,23 +39,21 @@ class AmbiguousNameError(UnknownNameError):
     def __init__(
         self, kind: str, text: str, choices: Sequence[str], instead: str = "", *, shown: Sequence[str] = ()
     ) -> None:
-        reason = f"{shortened(text)!r} fits several entries: {listed(shown or choices)}; name one of them{instead}"
-        super().__init__(kind, text, choices[:MAX_CHOICES], reason)
+        advice = f": {listed(shown or choices)}; name one of them{instead}"
+        super().__init__(kind, text, choices[:MAX_CHOICES], f"{shortened(text)!r} fits several entries", advice)
+        #: All slugs that have the name; ``suggestions`` are the first of them.
         self.choices = tuple(choices)
 
 
-class HeldNameError(AmbiguousNameError):
+class HeldNameError(UnknownNameError):
     """A text that holds complete names beside words that may be a remark, or a part of another name. ``suggestions`` are the
     slugs, ``shown`` the names; no entity has the whole text as its name."""
 
     def __init__(self, kind: str, text: str, held: Sequence[str], around: Sequence[str], shown: Sequence[str]) -> None:
-        super().__init__(kind, text, held)
         also, several = ", ".join(map(repr, around)), " one of" if len(held) > 1 else ""
-        self.reason = (
-            f"{shortened(text)!r} holds the name of {listed(shown)}, and {also} may be a part of another name; "
-            f"name{several} {listed(held)} by itself if it is meant"
-        )
-        self.message, self.choices = self.reason, ()
+        reason = f"{shortened(text)!r} holds the name of {listed(shown)}, and {also} may be a part of another name"
+        advice = f"; name{several} {listed(held)} by itself if it is meant"
+        super().__init__(kind, text, held[:MAX_CHOICES], reason, advice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Resolver:
         try:
             return self._kept(kind, text)
         except UnknownNameError as error:
-            if self.on_unknown is not None and not error.choices:
+            if self.on_unknown is not None and not isinstance(error, AmbiguousNameError):
                 self.on_unknown(kind, text)
             raise
 

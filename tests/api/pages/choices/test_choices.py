@@ -109,7 +109,7 @@ async def test_a_comparison_has_limits_and_names_what_is_wrong(client: httpx.Asy
 
 async def test_an_error_names_the_choices_once_and_writes_numbers_out(client: httpx.AsyncClient) -> None:
     several = (await client.get("/model/llama")).text
-    assert "“llama” fits several entries." in unescape(several)
+    assert "'llama' fits several entries." in unescape(several)
     assert several.count("llama-2-7b") == 1
     unknown = (await client.get("/model/llama-nothing")).text
     assert unescape(unknown).count("Did you mean") == 1

@@ -31,7 +31,6 @@ def test_a_model_beside_words_that_no_name_has_is_asked_back(text: str, slugs: l
     with pytest.raises(HeldNameError) as caught:
         CATALOG.meaning("model", text)
     assert list(caught.value.suggestions) == slugs
-    assert caught.value.choices == ()
 
 
 def test_the_error_says_the_name_and_the_words_around_it() -> None:
@@ -41,6 +40,15 @@ def test_the_error_says_the_name_and_the_words_around_it() -> None:
         "'my Qwen3 8B zorbly' holds the name of Qwen3 8B, and 'my', 'zorbly' may be a part of another name; "
         "name qwen3-8b by itself if it is meant"
     )
+
+
+def test_a_text_that_is_asked_back_is_a_missed_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    missed: list[tuple[str, str]] = []
+    monkeypatch.setattr(CATALOG.resolver, "on_unknown", lambda kind, text: missed.append((kind, text)))
+    for text, error in (("my Qwen3 8B zorbly", HeldNameError), ("llama", AmbiguousNameError)):
+        with pytest.raises(error):
+            CATALOG.meaning("model", text)
+    assert missed == [("model", "my Qwen3 8B zorbly")]
 
 
 def test_a_family_beside_words_that_no_name_has_is_asked_back_by_its_models() -> None:
