@@ -8,12 +8,13 @@ stated means the largest, core count not stated the most cores, form factor not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from db.entries.names.meanings import NOTHING, AliasClash, AmbiguousNameError, Fits, Meaning, UnknownNameError, taken_as
+from db.entries.names.exact import ExactNames
+from db.entries.names.meanings import NOTHING, AmbiguousNameError, Fits, Meaning, UnknownNameError, taken_as
 from db.entries.names.texts.spelling import MAX_NAME_CHARACTERS, corrections, is_akin, nearest, segments, triples
 from db.entries.names.texts.words import (
     LINES,
@@ -50,63 +51,14 @@ class _Name:
     own: bool
 
 
-class NameIndex:
+class NameIndex(ExactNames):
     """Resolves names of one kind to slugs."""
 
     def __init__(self, kind: str, entries: Mapping[str, Entry]) -> None:
-        self.kind = kind
-        self.clashes: list[AliasClash] = []
-        self._entries = entries
+        super().__init__(kind, entries)
         self._noise = NOISE.get(kind, frozenset())
         #: Unit that people leave out after the last number: memory of an accelerator, parameters of a model.
         self._unit = "gb" if kind in ("gpu", "computer") else "b"
-        self._exact: dict[str, str] = {}
-        self._own: set[str] = set()
-        #: Tag -> the one entity that lists it.
-        self._tagged: dict[str, str] = {}
-        self._claim_all()
-
-    def _claim_all(self) -> None:
-        for slug in self._entries:
-            self._claim(slug, slug)
-            self._own.add(key(self.kind, slug))
-        for slug, entry in self._entries.items():
-            for alias in entry.get("aliases") or ():
-                self._claim(alias, slug)
-        listed = dict(self._exact)
-        shared: dict[str, set[str]] = {}
-        listing: dict[str, set[str]] = {}
-        for slug, entry in self._entries.items():
-            for name in own_names(self.kind, entry):
-                if key(self.kind, name) not in listed:
-                    self._claim(name, slug)
-                    self._own.add(key(self.kind, name))
-            for tag in tags(self.kind, entry):
-                shared.setdefault(key(self.kind, tag), set()).add(slug)
-                listing.setdefault(tag.casefold(), set()).add(slug)
-        self._tagged = {tag: next(iter(slugs)) for tag, slugs in listing.items() if len(slugs) == 1}
-        for known, slugs in shared.items():
-            if len(slugs) == 1 and known not in self._exact:
-                self._exact[known] = next(iter(slugs))
-                self._own.add(known)
-
-    def _claim(self, name: str, slug: str) -> None:
-        holder = self._exact.setdefault(key(self.kind, name), slug)
-        if holder != slug:
-            self.clashes.append(AliasClash(name, holder, slug))
-
-    def exact(self, text: str) -> str | None:
-        """Slug of the entity that has exactly this name; None when none has."""
-        return self._exact.get(key(self.kind, text)) if len(text) <= MAX_NAME_CHARACTERS else None
-
-    def named(self, text: str) -> str | None:
-        """Slug of the entity to which this name belongs without question; None when none has it. A registry's tag belongs to
-        the entity that lists it, whatever other has its words."""
-        slug = self.exact(text)
-        tagged = self._tagged.get(text.casefold()) if ":" in text else None
-        if tagged is not None and slug not in (None, tagged):
-            return tagged
-        return slug if slug is not None and key(self.kind, text) in self._own else None
 
     def has_word(self, text: str) -> bool:
         """Whether the text is one word that stands in the names of several entities."""
@@ -224,7 +176,11 @@ class NameIndex:
         sized = self.kind == "model" and not fits.full and len(names) > 1
         if alone := named_but_for_size(names, words(self.kind, text)) if sized else fits.slugs[: len(fits.slugs) == 1]:
             return self._stated(text, alone[0], fits, open_=True)
-        raise AmbiguousNameError(self.kind, text, fits.slugs)
+        raise AmbiguousNameError(self.kind, text, self._by_demand(fits.slugs))
+
+    def _by_demand(self, slugs: Iterable[str]) -> list[str]:
+        """Slugs with those of the most downloads first."""
+        return sorted(slugs, key=lambda slug: -(self._entries[slug].get("downloads") or {"count": 0})["count"])
 
     def _stated(self, text: str, slug: str, fits: Fits, *, open_: bool) -> Meaning:
         """The meaning of a text that other entities fit too, or (``open_``) that is no full name or misspelled."""
@@ -309,7 +265,7 @@ class NameIndex:
         if not best:
             return None
         if len(best) > 1:
-            raise AmbiguousNameError(self.kind, said or text, tuple(best))
+            raise AmbiguousNameError(self.kind, said or text, self._by_demand(best))
         return self._stated(said or text, next(iter(best)), Fits((), (), tuple(others)), open_=True)
 
     def _repairs(self, asked: list[str]) -> Iterator[list[str]]:

@@ -83,3 +83,11 @@ def test_a_number_or_a_further_word_is_never_passed_over(text: str) -> None:
     other = {"slug": "card-800", "name": "Card 800 16 GB", "aliases": [], "memory_gb": 16.0}
     with pytest.raises(UnknownNameError):
         NameIndex("gpu", {"card-700": entry, "card-800": other}).resolve(text)
+
+
+def test_the_choices_of_most_downloads_come_first() -> None:
+    with pytest.raises(AmbiguousNameError) as caught:
+        CATALOG.meaning("model", "gemma")
+    counts = [(CATALOG.models[slug].get("downloads") or {"count": 0})["count"] for slug in caught.value.choices]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 0
