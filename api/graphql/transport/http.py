@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from strawberry.types.graphql import OperationType as StrawberryOperation
 
+from api.answers.searches import arrive
 from api.errors import ApiError, ErrorCode, LimitExceededError, bad_input, too_slow
 from api.graphql.context import RequestContext
 from api.graphql.core.errors import format_error, graphql_error
@@ -125,6 +126,7 @@ class GraphQLEndpoint:
         self, request: Request, asked: GraphQLRequest, context: RequestContext, media: str
     ) -> CachedResponse:
         timeout = self._settings.request_timeout_s
+        arrive()
         try:
             async with asyncio.timeout(timeout):
                 result = await self._schema.execute(

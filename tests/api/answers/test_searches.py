@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.answers.searches import search
+from api.answers.searches import arrive, search
 
 pytestmark = pytest.mark.asyncio
 
@@ -28,6 +28,34 @@ async def test_one_runs_and_the_others_after_it_in_their_order() -> None:
     assert begun == [0]
     gate.set()
     assert await asyncio.gather(*searches) == begun == [0, 1, 2, 3]
+
+
+async def test_the_request_that_came_first_has_its_later_searches_first() -> None:
+    begun: list[str] = []
+    gate, came = threading.Event(), asyncio.Event()
+    busy = asyncio.ensure_future(search(gate.wait, 30))
+    await asyncio.sleep(0)
+
+    async def request(name: str, reads: asyncio.Event | None = None) -> None:
+        arrive()
+        if reads is not None:
+            await reads.wait()
+        await search(begun.append, name)
+
+    first = asyncio.ensure_future(request("first", came))
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(request("second"))
+    await asyncio.sleep(0)
+    came.set()
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(busy, first, second)
+    assert begun == ["first", "second"]
+
+
+async def test_a_search_that_fails_raises_its_error() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await search(lambda: 1 / 0)
 
 
 async def test_a_search_whose_request_has_ended_does_not_begin() -> None:
