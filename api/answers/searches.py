@@ -34,9 +34,7 @@ def arrive() -> None:
 async def search(work: Callable[..., T], *arguments: object) -> T:
     """The result of ``work``, made in a thread when it is its turn."""
     result: Future[T] = Future()
-    arrived = _ARRIVED.get(None)
-    when = time.monotonic() if arrived is None else arrived
-    _WAITING.put((when, next(_NUMBERS), result, partial(work, *arguments)))
+    _WAITING.put((_ARRIVED.get(time.monotonic()), next(_NUMBERS), result, partial(work, *arguments)))
     _THREADS.submit(_run_first)
     return await asyncio.wrap_future(result)
 

@@ -115,14 +115,7 @@ def _halves(
     first = [cell for cell, side in zip(cells, half, strict=True) if side]
     second = [cell for cell, side in zip(cells, half, strict=True) if not side]
     other = fit_capability(second, benchmarks, models, start=fit, iterations=0, results_only=True)
-    from_first: list[dict[str, tuple[float, float]]] = [{} for _ in KINDS]
-    for left in range(FOLDS):
-        # The second halves of these models reach neither their traits nor the prior.
-        of_fold = {cell.model for cell in cells if zlib.crc32(cell.model.encode()) % FOLDS == left}
-        kept = [cell for cell, side in zip(cells, half, strict=True) if side or cell.model not in of_fold]
-        part = fit_capability(kept, benchmarks, models, start=fit, iterations=_FOLD_ITERATIONS)
-        for k, placed in enumerate(from_first):
-            placed |= {slug: trait for slug, trait in ordered_traits(part, models, k).items() if slug in of_fold}
+    from_first = traits_of_halves(fit, cells, half, benchmarks, models)
     of_first, of_second = Counter(cell.model for cell in first), Counter(cell.model for cell in second)
     of_kind = Counter((cell.model, benchmarks[cell.benchmark].kind) for cell in second)
     both = [slug for slug in rich if min(of_first[slug], of_second[slug]) >= _LEAST_OF_HALF]
@@ -137,6 +130,23 @@ def _halves(
         # Few models have scores of a rare kind; general work lends it its factor.
         factors.append(factor if len(slugs) >= _LEAST_MODELS or not factors else factors[0])
     return figures, factors
+
+
+def traits_of_halves(
+    fit: CapabilityFit, cells: Sequence[Cell], half: Sequence[int], benchmarks: Benchmarks, models: Models
+) -> list[dict[str, tuple[float, float]]]:
+    """By kind, means and variances of the traits of known models from the cells whose ``half`` is 1.
+
+    The other cells of a model reach neither its traits nor the prior; those of models outside its fold reach the prior.
+    """
+    by_kind: list[dict[str, tuple[float, float]]] = [{} for _ in KINDS]
+    for left in range(FOLDS):
+        of_fold = {cell.model for cell in cells if zlib.crc32(cell.model.encode()) % FOLDS == left}
+        kept = [cell for cell, side in zip(cells, half, strict=True) if side or cell.model not in of_fold]
+        part = fit_capability(kept, benchmarks, models, start=fit, iterations=_FOLD_ITERATIONS)
+        for k, placed in enumerate(by_kind):
+            placed |= {slug: trait for slug, trait in ordered_traits(part, models, k).items() if slug in of_fold}
+    return by_kind
 
 
 def _compare(slugs: Sequence[str], expected: Any, traits: Any, spread: Any) -> tuple[dict[str, Any], float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.answers import searches
 from api.answers.searches import arrive, search
 
 pytestmark = pytest.mark.asyncio
@@ -51,6 +52,22 @@ async def test_the_request_that_came_first_has_its_later_searches_first() -> Non
     gate.set()
     await asyncio.gather(busy, first, second)
     assert begun == ["first", "second"]
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_all_searches_of_a_request_have_the_time_at_which_it_came(
+    data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, times = searches._WAITING.put, list[float]()
+
+    def noted(job: Any) -> None:
+        times.append(job[0])
+        put(job)
+
+    monkeypatch.setattr(searches._WAITING, "put", noted)
+    answer = await data('{ fits(first: 3, filter: {gpu: {in: ["rtx-4090"]}}) { nodes { serving { people } } } }')
+    assert len(answer["fits"]["nodes"]) == len(times) == 3
+    assert len(set(times)) == 1
 
 
 async def test_a_search_that_fails_raises_its_error() -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from estimator.accuracy.capability.cells import Benchmark, Cell, Result, cells_of
+from estimator.accuracy.capability.crossval import traits_of_halves
 from estimator.accuracy.capability.data import capability_data
 from estimator.accuracy.capability.fit import fit_capability
 from estimator.calibration.capability_prior import ModelTraits
@@ -119,6 +120,22 @@ def test_the_same_rows_give_the_same_file(results: tuple[list[Result], dict[str,
     assert once == capability_data(list(reversed(rows)), BENCHMARKS, MODELS, "hash", iterations=4)
     assert once["data_hash"] == "hash"
     assert set(once["models"]) == set(MODELS)
+
+
+def test_the_other_half_of_a_model_reaches_neither_its_traits_nor_the_prior(
+    results: tuple[list[Result], dict[str, float]],
+) -> None:
+    cells = cells_of(results[0], BENCHMARKS, MODELS)
+    half = [n % 2 for n in range(len(cells))]
+    fit = fit_capability(cells, BENCHMARKS, MODELS, iterations=4)
+    slug = fit.models[10]
+    turned = [
+        replace(cell, log_odds=-cell.log_odds) if cell.model == slug and not side else cell
+        for cell, side in zip(cells, half, strict=True)
+    ]
+    before, after = (traits_of_halves(fit, scores, half, BENCHMARKS, MODELS) for scores in (cells, turned))
+    assert before[0][slug] == after[0][slug]
+    assert before[0] != after[0]
 
 
 def test_scores_at_chance_and_at_the_ceiling_weigh_little() -> None:
