@@ -36,6 +36,9 @@ RELEASE_PATHS = (
     "estimator/calibration/calibration.json",
     "db/fits/packing.py",
     "db/fits/layout.py",
+    "db/entries/schema.py",
+    "db/entries/schema_judgement.py",
+    "db/entries/schema_models.py",
     "db/migrations/versions",
 )
 #: One accelerator of so many is computed.

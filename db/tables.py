@@ -118,6 +118,18 @@ class StagedEntry(Base, table=True):
     values: dict[str, Any] | None = Field(default=None, sa_column=Column("values", JSON, nullable=True))
 
 
+class KeptEntry(Base, table=True):
+    """An entity as readers of ``layout`` know it, kept since a release with another layout of fits published its own."""
+
+    __tablename__ = "kept_entry"
+    layout: int = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    id: int = Field(primary_key=True)
+    slug: str
+    entry_hash: str
+    entry: dict[str, Any] = Field(default_factory=dict, sa_column=_entry())
+
+
 class PublishedInput(Base, table=True):
     """Fingerprint of what the current fits were computed from; kind ``common`` covers quants, workloads, constants."""
 

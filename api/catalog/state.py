@@ -139,15 +139,15 @@ class CatalogState:
         self, connection: AsyncConnection, generation: Generation, known: CatalogView | None
     ) -> CatalogView:
         """The catalog of ``generation``; entries that ``known`` has already are neither read nor parsed again."""
-        outlived = await generations.outlived_ids(connection, generation)
-        hashes = {kind: await store.live_hashes(connection, kind, outlived.get(kind, ())) for kind in _ENTITY_KINDS}
+        layout = generations.LAYOUT
+        hashes = {kind: await store.shown_hashes(connection, kind, layout) for kind in _ENTITY_KINDS}
         before = {} if known is None else known.hashes
         entries: dict[str, dict[str, Any]] = {}
         for kind, rows in hashes.items():
             same = before.get(kind, {})
             changed = [number for number, slug, digest in rows if same.get(slug) != digest]
-            all_changed = len(changed) == len(rows) and not outlived.get(kind)
-            fresh = await self._fresh(connection, kind, changed, whole=all_changed)
+            wanted = None if len(changed) == len(rows) else changed
+            fresh = await store.shown_entries(connection, kind, layout, wanted) if changed else {}
             kept = {} if known is None else known.catalog.entries(kind)
             entries[kind] = {slug: fresh[slug] if slug in fresh else kept[slug] for _, slug, _ in rows}
         catalog = Catalog(
@@ -170,14 +170,3 @@ class CatalogState:
         for make in self.derived:
             view.derived(make)
         return view
-
-    async def _fresh(
-        self, connection: AsyncConnection, kind: str, changed: list[int], *, whole: bool
-    ) -> dict[str, dict[str, Any]]:
-        if not changed:
-            return {}
-        if whole:
-            rows = await store.all_rows(connection, kind)
-        else:
-            rows = list((await store.rows_by_ids(connection, kind, changed)).values())
-        return {row.slug: row.entry for row in rows}

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, or_, select, update
+from sqlalchemy import Connection, Select, Table, delete, exists, func, insert, literal, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.entries import specs
-from db.tables import ENTITY_TABLES, StagedEntry, table_of
+from db.tables import ENTITY_TABLES, KeptEntry, StagedEntry, table_of
 from estimator.types import EstimatorError
 
 KINDS: tuple[str, ...] = tuple(ENTITY_TABLES)
-_STAGED = table_of(StagedEntry)
+_STAGED, _KEPT = table_of(StagedEntry), table_of(KeptEntry)
 _PORTION = 100
+#: What readers see of an entity: columns that its own table and the table of kept entries share.
+_SHOWN = ("id", "slug", "entry_hash", "entry")
 #: Entry keys that are also columns, to filter and sort by.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "model": (
@@ -31,19 +32,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "computer": (),
     "price": (),
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogRow:
-    """One entity: its id, its whole entry, and whether its facts allow an estimate."""
-
-    id: int
-    slug: str
-    name: str
-    kind: str
-    entry: dict[str, Any]
-    estimated: bool
-    missing_fact: str | None
 
 
 def entity_table(kind: str) -> Table:
@@ -218,36 +206,62 @@ def drop_staged(connection: Connection, run_id: int) -> None:
     connection.execute(_STAGED.delete().where(_STAGED.c.run_id == run_id))
 
 
-async def all_rows(connection: AsyncConnection, kind: str) -> list[CatalogRow]:
-    """Every live entity of a kind, by slug."""
-    table = entity_table(kind)
-    rows = await connection.execute(_row_columns(table).where(table.c.live).order_by(table.c.slug))
-    return [_row(kind, row) for row in rows]
+def keep_entries(connection: Connection, layout: int) -> None:
+    """Put aside the live entities for readers of ``layout``: a release with another layout is about to publish its own."""
+    for kind in KINDS:
+        table = entity_table(kind)
+        shown = select(literal(layout), literal(kind), *(table.c[name] for name in _SHOWN)).where(table.c.live)
+        connection.execute(insert(_KEPT).from_select(["layout", "kind", *_SHOWN], shown))
 
 
-async def live_hashes(
-    connection: AsyncConnection, kind: str, others: Collection[int] = ()
-) -> list[tuple[int, str, str]]:
-    """Id, slug and entry hash of every live entity of a kind, and of ``others`` by id, by slug.
+def drop_kept(connection: Connection, layouts: Iterable[int]) -> None:
+    """Forget what was put aside for readers of ``layouts``: nobody reads them, or what is live is theirs again."""
+    connection.execute(delete(_KEPT).where(_KEPT.c.layout.in_(list(layouts))))
 
-    It is what is needed to see which ones changed.
+
+def kept_layouts(connection: Connection) -> set[int]:
+    """The layouts whose readers have entities put aside for them."""
+    return set(connection.execute(select(_KEPT.c.layout).distinct()).scalars())
+
+
+def shown_entities(kind: str, layout: int, *columns: str, ids: Collection[int] | None = None) -> Select[Any]:
+    """The entities of a kind that readers of ``layout`` see, by slug, or those of ``ids``: the kept ones, or the live ones.
+
+    One statement, so that no publication comes between the question which ones they are and the answer.
     """
     table = entity_table(kind)
-    wanted = or_(table.c.live, table.c.id.in_(others)) if others else table.c.live
-    query = select(table.c.id, table.c.slug, table.c.entry_hash).where(wanted).order_by(table.c.slug)
-    return [(row[0], row[1], row[2]) for row in await connection.execute(query)]
+    kept = select(*(_KEPT.c[name] for name in _SHOWN)).where(_KEPT.c.layout == layout, _KEPT.c.kind == kind)
+    live = select(*(table.c[name] for name in _SHOWN)).where(table.c.live, ~exists().where(_KEPT.c.layout == layout))
+    shown = union_all(kept, live).subquery()
+    query = select(*(shown.c[name] for name in columns)).order_by(shown.c.slug)
+    return query if ids is None else query.where(shown.c.id.in_(ids))
 
 
-async def rows_by_ids(connection: AsyncConnection, kind: str, ids: Iterable[int]) -> dict[int, CatalogRow]:
-    """Entities by id, live or not."""
+def count_shown(connection: Connection, layout: int) -> dict[str, int]:
+    """How many entities of each kind readers of ``layout`` see."""
+    counts = [
+        select(func.count()).select_from(shown_entities(kind, layout, "id").subquery()).scalar_subquery()
+        for kind in KINDS
+    ]
+    return dict(zip(KINDS, connection.execute(select(*counts)).one(), strict=True))
+
+
+async def shown_hashes(connection: AsyncConnection, kind: str, layout: int) -> list[tuple[int, str, str]]:
+    """Id, slug and entry hash of every entity that readers of ``layout`` see: tells which ones changed."""
+    rows = await connection.execute(shown_entities(kind, layout, "id", "slug", "entry_hash"))
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def shown_entries(
+    connection: AsyncConnection, kind: str, layout: int, ids: Collection[int] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Entry by slug of the entities that readers of ``layout`` see, or of those of ``ids`` alone."""
+    rows = await connection.execute(shown_entities(kind, layout, "slug", "entry", ids=ids))
+    return {row[0]: row[1] for row in rows}
+
+
+async def slugs_by_id(connection: AsyncConnection, kind: str, ids: Collection[int]) -> dict[int, str]:
+    """Slugs of entities, live or not."""
     table = entity_table(kind)
-    rows = await connection.execute(_row_columns(table).where(table.c.id.in_(list(ids))))
-    return {row[0]: _row(kind, row) for row in rows}
-
-
-def _row_columns(table: Table) -> Any:
-    return select(table.c.id, table.c.slug, table.c.name, table.c.entry, table.c.estimated, table.c.missing_fact)
-
-
-def _row(kind: str, row: Any) -> CatalogRow:
-    return CatalogRow(row[0], row[1], row[2], kind, row[3], bool(row[4]), row[5])
+    rows = await connection.execute(select(table.c.id, table.c.slug).where(table.c.id.in_(ids)))
+    return {row[0]: row[1] for row in rows}

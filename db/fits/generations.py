@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, text
+from sqlalchemy import Connection, RowMapping, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+import db
 from db.fits import packing
 from db.fits.layout import index_statements, storage_name, table_statements
 from db.tables import Generation as GenerationTable
@@ -40,7 +42,7 @@ class Generation:
 
 
 def layout_version() -> int:
-    """Fingerprint of the stored shape, 31 bits: tables and indexes on either database, the packing, and the codes.
+    """Fingerprint of what is stored, 31 bits: tables and indexes on either database, packing, codes, shapes of entries.
 
     A change of any of them is another layout without anybody's saying so: a release reads generations of its own
     layout alone, and computes anew what it has none of.
@@ -54,7 +56,19 @@ def layout_version() -> int:
     # An installed wheel imports by other names than a checkout does.
     lines = Path(str(packing.__file__)).read_bytes().splitlines()
     digest.update(b"\n".join(line for line in lines if not line.startswith(b"from ")))
+    for path in sorted((Path(str(db.__file__)).parent / "entries").glob("schema*.py")):
+        digest.update(_code_of(path).encode())
     return int.from_bytes(digest.digest()) >> 1
+
+
+def _code_of(path: Path) -> str:
+    """Source of a module without comments, docstrings and imports."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef):
+            told = (ast.Expr, ast.Import, ast.ImportFrom)
+            node.body = [part for part in node.body if not isinstance(part, told)]
+    return ast.unparse(tree)
 
 
 #: The layout that this release writes and reads.
@@ -76,22 +90,6 @@ async def has_other_layouts(connection: AsyncConnection) -> bool:
     """Whether another release has published what this one does not read."""
     others = select(func.count()).select_from(_TABLE).where(_TABLE.c.layout != LAYOUT)
     return bool((await connection.execute(others)).scalar_one())
-
-
-async def outlived_ids(connection: AsyncConnection, generation: Generation) -> dict[str, list[int]]:
-    """Ids of models and accelerators of ``generation`` that are live no more: another release has published after it.
-
-    Empty where no other release has.
-    """
-    newest = (await connection.execute(select(func.max(_TABLE.c.id)))).scalar_one()
-    if newest == generation.id:
-        return {}
-    ids = {}
-    for kind, suffix in (("model", "quant"), ("gpu", "gpu")):
-        stored_ids = f"SELECT DISTINCT {kind}_id FROM {generation.table}_{suffix}"
-        gone = text(f"{stored_ids} WHERE {kind}_id NOT IN (SELECT id FROM {kind} WHERE live)")
-        ids[kind] = list((await connection.execute(gone)).scalars())
-    return ids
 
 
 async def held_generations(connection: AsyncConnection) -> list[Generation]:

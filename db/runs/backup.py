@@ -18,16 +18,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, text
 
+from db.entries.store import drop_kept, kept_layouts
 from db.fits.generations import LAYOUT, as_utc
 from db.fits.layout import checked, companion_tables, create_storage, fit_table, index_statements
 from db.fits.parts import has_parts, keep_parts
 from db.runs.store import RunState, end_run, now
 from db.session import make_engine, upgrade_database, writing
-from db.tables import Generation, PublishedInput, Run, StagedEntry, metadata, table_of
+from db.tables import Generation, KeptEntry, PublishedInput, Run, StagedEntry, metadata, table_of
 
 _GENERATION, _RUN = table_of(Generation), table_of(Run)
 #: Tables that say which fits are published: without the fits they would promise what is not there.
-_OF_FITS = frozenset({_GENERATION.name, table_of(PublishedInput).name})
+_OF_FITS = frozenset(table_of(kind).name for kind in (Generation, PublishedInput, KeptEntry))
 #: Rows that are read, written or compared at a time.
 _PORTION = 5_000
 #: Generations and runs that follow a restore count from the seconds since this moment, 2025-01-01 in UTC.
@@ -136,6 +137,7 @@ def _copy(reader: Connection, writer: Connection, *, fits: bool) -> Copied:
             writer.execute(text(statement))
     # Storages of another release's layout are not copied: the copy must not promise them.
     writer.execute(delete(_GENERATION).where(_GENERATION.c.layout != LAYOUT))
+    drop_kept(writer, kept_layouts(writer) - {LAYOUT})
     generation = writer.execute(select(func.max(_GENERATION.c.id))).scalar()
     return Copied(catalog_rows, fit_rows, generation)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
-from db.entries.store import KINDS, entity_table
+from db.entries.store import count_shown
+from db.fits import generations
 from db.fits.generations import Generation, current_generation_sync
 from db.runs.store import RunRow, page_runs_sync
 
@@ -29,10 +30,9 @@ class CatalogState:
 
 
 def catalog_state(connection: Connection) -> CatalogState:
-    """The published state, in three small statements."""
-    generation, tables = current_generation_sync(connection), [entity_table(kind) for kind in KINDS]
-    query = select(*(select(func.count()).select_from(table).where(table.c.live).scalar_subquery() for table in tables))
-    counts = {f"{kind}s": count for kind, count in zip(KINDS, connection.execute(query).one(), strict=True)}
+    """The state that this release has published, in three small statements."""
+    generation = current_generation_sync(connection)
+    counts = {f"{kind}s": count for kind, count in count_shown(connection, generations.LAYOUT).items()}
     runs = page_runs_sync(connection, limit=1)
     return CatalogState(
         revision="" if generation is None else generation.revision,

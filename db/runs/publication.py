@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, text, update
 
-from db.entries.store import apply_staged, entity_table, ids_of
+from db.entries.store import apply_staged, drop_kept, entity_table, ids_of, keep_entries, kept_layouts
 from db.fits.generations import LAYOUT, Generation, current_generation_sync
 from db.fits.layout import (
     FIT_COLUMNS,
@@ -65,6 +65,7 @@ def publish(connection: Connection, run_id: int) -> int:
     current = current_generation_sync(connection)
     done, failed = blocks_of(connection, run_id, "done"), blocks_of(connection, run_id, "failed")
     table, published = storage_name(run_id), {kind: _published(connection, kind) for kind in ("model", "gpu")}
+    _part_entries(connection)
     if run.rebuild or current is None:
         apply_staged(connection, run_id)
         rows = _count(connection, table)
@@ -102,6 +103,17 @@ def publish(connection: Connection, run_id: int) -> int:
     )
     connection.execute(insert(_REVISION).values(revision=run.revision, run_id=run_id, published_at=moment))
     return int(run.generation)
+
+
+def _part_entries(connection: Connection) -> None:
+    """Leave readers of another layout the entries that they read, before those of this release's layout go live."""
+    newest = select(_GENERATION.c.layout).order_by(_GENERATION.c.id.desc()).limit(1)
+    of_live = connection.execute(newest).scalar()
+    drop_kept(connection, [LAYOUT])
+    if of_live is not None and of_live != LAYOUT:
+        # A release of before these tables may have published without a word of what was put aside for it.
+        drop_kept(connection, [of_live])
+        keep_entries(connection, of_live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +184,8 @@ def drop_unread(connection: Connection, grace: Grace, replaced: list[int]) -> in
     if not dropped:
         return 0
     connection.execute(delete(_GENERATION).where(old))
+    held = set(connection.execute(select(_GENERATION.c.layout).distinct()).scalars())
+    drop_kept(connection, kept_layouts(connection) - held)
     kept: dict[str, int] = {
         row[0]: row[1]
         for row in connection.execute(

@@ -15,9 +15,12 @@ from sqlalchemy import text
 import db
 from api.catalog.state import CatalogState
 from db.entries.files import Catalog
+from db.entries.store import kept_layouts
 from db.fits import generations, layout
 from db.fits.generations import current_generation_sync, layout_version
-from db.runs import publication
+from db.runs import backup, publication
+from db.runs.backup import back_up
+from db.runs.catalog_state import catalog_state
 from db.runs.leases import free_blocks
 from db.runs.store import RunState, get_run_sync
 from db.session import async_engine, sync_engine, upgrade_database, writing
@@ -39,7 +42,7 @@ LAYOUTS = {OLD: 2, NEW: 7}
 @pytest.fixture
 def become(monkeypatch: pytest.MonkeyPatch) -> Switch:
     def switch(release: str) -> None:
-        for module in (generations, publication):
+        for module in (backup, generations, publication):
             monkeypatch.setattr(module, "LAYOUT", LAYOUTS[release])
         for module in (blocks, plan, publish):
             monkeypatch.setattr(module, "release_version", lambda: release)
@@ -96,6 +99,20 @@ def test_an_index_more_or_another_packing_is_another_layout(monkeypatch: pytest.
     assert layout_version() != generations.LAYOUT
 
 
+def test_another_shape_of_entries_is_another_layout_and_a_comment_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shapes = Path(str(db.__file__)).parent / "entries"
+    (tmp_path / "entries").mkdir()
+    for path in shapes.glob("schema*.py"):
+        (tmp_path / "entries" / path.name).write_text(path.read_text() + "\n# told\n")
+    monkeypatch.setattr(db, "__file__", str(tmp_path / "__init__.py"))
+    assert layout_version() == generations.LAYOUT
+    changed = tmp_path / "entries" / "schema.py"
+    changed.write_text(changed.read_text().replace("    nominal_bits: ", "    bits: "))
+    assert layout_version() != generations.LAYOUT
+
+
 def test_up_and_down_again_under_readers(settings: Settings, few: Catalog, become: Switch) -> None:
     run_in_process(settings, few)
     before = seen(settings)
@@ -137,23 +154,55 @@ def test_up_and_down_again_under_readers(settings: Settings, few: Catalog, becom
     assert seen(settings) is None
 
 
-async def test_a_generation_keeps_what_the_catalog_of_another_release_lacks(
-    settings: Settings, few: Catalog, become: Switch
+async def read(settings: Settings) -> Catalog:
+    """The catalog that a server of the present release serves."""
+    state = CatalogState(async_engine(settings.resolved_database_url))
+    view = await state.view()
+    await state.close()
+    assert view.model_ids.keys() == view.catalog.models.keys()
+    with sync_engine(settings.resolved_database_url).connect() as connection:
+        counted = catalog_state(connection)
+    assert view.published.models == counted.models == len(view.catalog.models)
+    assert counted.gpus == len(view.catalog.gpus)
+    return view.catalog
+
+
+async def test_each_release_reads_the_entries_that_it_published(
+    settings: Settings, small_catalog: Catalog, become: Switch, tmp_path: Path
 ) -> None:
-    await asyncio.to_thread(run_in_process, settings, few)
-    model, gpu = next(iter(few.models)), next(iter(few.gpus))
-    fewer = {
-        kind: {slug: getattr(few, kind)[slug] for slug in list(getattr(few, kind))[1:]} for kind in ("models", "gpus")
+    def part(first: int, **entries: object) -> Catalog:
+        models, gpus = (
+            dict(list(kind.items())[first : first + 2]) for kind in (small_catalog.models, small_catalog.gpus)
+        )
+        return dataclasses.replace(small_catalog, models=models, gpus=gpus, revision=str(first), **entries)
+
+    renamed = {
+        slug: {"remarks" if key == "notes" else key: fact for key, fact in entry.items()}
+        for slug, entry in small_catalog.quants.items()
     }
-    become(NEW)
-    await asyncio.to_thread(run_in_process, settings, dataclasses.replace(few, **fewer, revision="fewer"))
-    for release, there in ((NEW, False), (OLD, True)):
+    catalogs = {OLD: part(0), NEW: part(1, quants=renamed)}
+    published = set()
+    for release in (OLD, NEW, OLD, NEW):
         become(release)
-        state = CatalogState(async_engine(settings.resolved_database_url))
-        view = await state.view()
-        await state.close()
-        assert (model in view.model_ids, gpu in view.gpu_ids) == (there, there)
-        assert len(view.model_ids) == view.published.models
+        await asyncio.to_thread(run_in_process, settings, catalogs[release], everything=True)
+        published.add(release)
+        for reader in published:
+            become(reader)
+            assert await read(settings) == catalogs[reader]
+    # A backup of the release before holds its fits with its entries, and no word of the other release.
+    become(OLD)
+    copy = tmp_path / "backup.db"
+    back_up(settings.resolved_database_url, copy, fits=True)
+    copied = settings.model_copy(update={"database_url": f"sqlite:///{copy}"})
+    assert await read(copied) == catalogs[OLD]
+    become(NEW)
+    with sync_engine(copied.resolved_database_url).connect() as connection:
+        assert kept_layouts(connection) == {LAYOUTS[OLD]}
+    # Dropped fits take their entries with them.
+    assert drop_old(settings.model_copy(update={"layout_grace_s": 0.0, "generation_grace_s": 0.0}))
+    with sync_engine(settings.resolved_database_url).connect() as connection:
+        assert kept_layouts(connection) == set()
+    assert await read(settings) == catalogs[NEW]
 
 
 def test_a_schedule_brings_in_no_release(

@@ -23,7 +23,7 @@ from api.graphql.core.ids import Cursor, decode_cursor, encode_cursor, signature
 from api.graphql.core.inputs import StringSet, members_of
 from api.graphql.fits.inputs import WorkloadSet, ids_of_names
 from api.graphql.fits.predictions import grade_of
-from db.entries.store import rows_by_ids
+from db.entries.store import slugs_by_id
 from db.fits.generations import held_generations
 from db.fits.layout import SLOTS
 from db.fits.packing import shown
@@ -199,7 +199,7 @@ async def _slugs(context: RequestContext, kind: str, numbers: set[int]) -> dict[
     gone = numbers - slugs.keys()
     if gone:
         async with context.services.state.connection() as connection:
-            slugs |= {number: row.slug for number, row in (await rows_by_ids(connection, kind, gone)).items()}
+            slugs |= await slugs_by_id(connection, kind, gone)
     return slugs
 
 
