@@ -83,7 +83,9 @@ def publish(connection: Connection, run_id: int) -> int:
     counts |= {kind: _estimated(connection, kind) for kind in ("quant", "workload")}
     product = counts["model"] * counts["gpu"] * counts["quant"] * SLOT_COUNT
     moment = now(connection)
-    connection.execute(update(_GENERATION).where(_GENERATION.c.retired_at.is_(None)).values(retired_at=moment))
+    # Readers of this layout leave its current generation now, also where another layout replaced it long ago.
+    left = or_(_GENERATION.c.retired_at.is_(None), _GENERATION.c.id == (0 if current is None else current.id))
+    connection.execute(update(_GENERATION).where(left).values(retired_at=moment))
     connection.execute(
         insert(_GENERATION).values(
             id=run.generation,

@@ -205,6 +205,29 @@ async def test_each_release_reads_the_entries_that_it_published(
     assert await read(settings) == catalogs[NEW]
 
 
+def test_a_generation_is_held_after_its_own_release_replaced_it(
+    settings: Settings, few: Catalog, become: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read until that moment, however long ago another release had published beside it."""
+    run_in_process(settings, few)
+    engine = sync_engine(settings.resolved_database_url)
+    with engine.connect() as connection:
+        generation = current_generation_sync(connection)
+        assert generation is not None
+        rows = dict(shown(connection, generation))
+    become(NEW)
+    run_in_process(settings, few)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE generation SET retired_at = '2026-01-01 00:00:00+00:00' WHERE id = 1"))
+    become(OLD)
+    patient = settings.model_copy(update={"generation_grace_s": 60.0})
+    monkeypatch.setattr(publish, "_replaced_for", lambda seconds, url, replaced: replaced)
+    run_in_process(patient, few, everything=True)
+    assert drop_old(patient) == 0
+    with engine.connect() as connection:
+        assert dict(shown(connection, generation)) == rows
+
+
 def test_a_schedule_brings_in_no_release(
     settings: Settings, few: Catalog, become: Switch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
