@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -42,7 +43,11 @@ _LOCK_NOT_AVAILABLE = "55P03"
 READERS = 10
 #: A backend of PostgreSQL keeps plans of every storage that its connection ever read; its end frees them.
 CONNECTION_LIFETIME_S = 120
-_KEPT: dict[str, Any] = {"query_cache_size": KEPT_STATEMENTS}
+_KEPT: dict[str, Any] = {
+    "query_cache_size": KEPT_STATEMENTS,
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+}
 _POSTGRES_POOL: dict[str, Any] = {**_KEPT, "pool_pre_ping": True, "pool_recycle": CONNECTION_LIFETIME_S}
 
 

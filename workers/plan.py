@@ -43,7 +43,8 @@ class PlannedBlock:
 class Plan:
     """Changed facts, the reasons, and the blocks that follow.
 
-    ``changed`` are new entries by kind and slug; None: gone. ``retired`` are models and accelerators whose fits end.
+    ``changed`` are new entries by kind and slug; None: gone. ``inputs`` are, by kind and slug, the fingerprints that differ
+    from those of the published fits (None: its fits end), those of all and of the release, and how many there are.
     """
 
     revision: str
@@ -51,8 +52,7 @@ class Plan:
     blocks: tuple[PlannedBlock, ...]
     reasons: tuple[str, ...]
     changed: dict[str, dict[str, dict[str, Any] | None]] = field(repr=False)
-    inputs: dict[str, dict[str, str]] = field(repr=False)
-    retired: tuple[str, ...] = ()
+    inputs: dict[str, dict[str, Any]] = field(repr=False)
     cells_per_s: float | None = None
     #: Whether what is published was computed by another release, so that everything is computed anew.
     of_new_release: bool = False
@@ -60,7 +60,12 @@ class Plan:
     @property
     def release(self) -> str:
         """Fingerprint of the release whose workers compute the run."""
-        return self.inputs["release"]["release"]
+        return str(self.inputs["release"]["release"])
+
+    @property
+    def retired(self) -> tuple[str, ...]:
+        """Models and accelerators whose fits end."""
+        return tuple(slug for kind in ("model", "gpu") for slug, value in self.inputs[kind].items() if value is None)
 
     @property
     def cells(self) -> int:
@@ -101,11 +106,11 @@ def plan_run(catalog: Catalog, connection: Connection, settings: Settings, scope
     changed = {kind: _changed(catalog, stored[kind], kind) for kind in KINDS}
     current = _current_inputs(catalog, stored, changed, covered_models(catalog, settings))
     published = _published_inputs(connection)
-    retired = {kind: sorted(published[kind].keys() - current[kind].keys()) for kind in ("model", "gpu")}
+    inputs = _differing(current, published)
     models, gpus = current["model"], current["gpu"]
     generation = current_generation_sync(connection)
     reasons = _catalog_reasons(changed)
-    if dropped := [slug for slug in retired["model"] if slug in catalog.models]:
+    if dropped := [slug for slug, value in inputs["model"].items() if value is None and slug in catalog.models]:
         reasons.append(f"{len(dropped)} models are precomputed no more, {dropped[0]} among them")
     new_gpus: list[str] = []
     new_release = "common" in published and published.get("release") != current["release"]
@@ -115,8 +120,8 @@ def plan_run(catalog: Catalog, connection: Connection, settings: Settings, scope
         rebuild, stale = True, list(models)
         reasons += everything
     else:
-        stale, why = _stale("model", models, published, scope.models)
-        new_gpus, why_gpus = _stale("gpu", gpus, published, scope.gpus)
+        stale, why = _stale("model", models, inputs, scope.models)
+        new_gpus, why_gpus = _stale("gpu", gpus, inputs, scope.gpus)
         reasons += [*why, *why_gpus]
         rebuild = False
     per_gpu = sum(values["estimated"] for values in _all_values(catalog, "quant")) * SLOT_COUNT
@@ -134,22 +139,32 @@ def plan_run(catalog: Catalog, connection: Connection, settings: Settings, scope
         tuple(blocks),
         tuple(reasons),
         changed,
-        current,
-        (*retired["model"], *retired["gpu"]),
+        inputs,
         _last_pace(connection),
         new_release,
     )
 
 
 def _stale(
-    kind: str, current: Mapping[str, str], published: Mapping[str, Mapping[str, str]], scope: frozenset[str]
+    kind: str, current: Mapping[str, str], differing: Mapping[str, Mapping[str, Any]], scope: frozenset[str]
 ) -> tuple[list[str], list[str]]:
     """Slugs of a kind that must be computed, and why."""
-    changed = {slug for slug in current if published[kind].get(slug) != current[slug]}
+    changed = differing[kind]
     slugs = [slug for slug in current if slug in changed or slug in scope]
     return slugs, [
         f"{kind} {slug} " + ("is new or its facts changed" if slug in changed else "was asked for") for slug in slugs
     ]
+
+
+def _differing(
+    current: dict[str, dict[str, str]], published: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, Any]]:
+    """What a run records of ``current``: one of a model says nothing of thousands of others."""
+    inputs: dict[str, dict[str, Any]] = {kind: current[kind] for kind in ("common", "release")}
+    for kind in ("model", "gpu"):
+        new = {slug: value for slug, value in current[kind].items() if published[kind].get(slug) != value}
+        inputs[kind] = new | dict.fromkeys(sorted(published[kind].keys() - current[kind].keys()))
+    return inputs | {"counts": {kind: len(current[kind]) for kind in ("model", "gpu")}}
 
 
 def _all_values(catalog: Catalog, kind: str) -> list[dict[str, Any]]:
@@ -213,7 +228,7 @@ def _published_inputs(connection: Connection) -> dict[str, dict[str, str]]:
         query = select(table.c.slug, _INPUT.c.fingerprint).where(
             _INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id
         )
-        inputs[kind] = {row[0]: row[1] for row in connection.execute(query)}
+        inputs[kind] = {row[0]: row[1] for row in connection.execute(query).all()}
     alone = select(_INPUT.c.kind, _INPUT.c.fingerprint).where(_INPUT.c.kind.in_(("common", "release")))
     return inputs | {row[0]: {row[0]: row[1]} for row in connection.execute(alone)}
 

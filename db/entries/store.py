@@ -107,7 +107,8 @@ def stored_prints(connection: Connection, kind: str) -> dict[str, tuple[str, str
     table = entity_table(kind)
     query = select(table.c.slug, table.c.entry_hash, table.c.fingerprint, table.c.estimated).where(table.c.live)
     return {
-        slug: (digest, value if estimated else None) for slug, digest, value, estimated in connection.execute(query)
+        slug: (digest, value if estimated else None)
+        for slug, digest, value, estimated in connection.execute(query).all()
     }
 
 
@@ -117,7 +118,7 @@ def ids_of(connection: Connection, kind: str, slugs: Collection[str] | None = No
     query = select(table.c.slug, table.c.id)
     if slugs is not None and len(slugs) <= _PORTION:
         query = query.where(table.c.slug.in_(slugs))
-    return {row[0]: row[1] for row in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query).all() if slugs is None or row[0] in slugs}
 
 
 def stage_entries(connection: Connection, run_id: int, kind: str, changed: Mapping[str, dict[str, Any] | None]) -> None:
@@ -170,7 +171,7 @@ def hashes_of_run(connection: Connection, run_id: int, kind: str) -> dict[int, s
     """Hash of each entry that ``entries_of_run`` gives, by id, without reading the entries."""
     table = entity_table(kind)
     query = select(table.c.id, table.c.entry_hash).where(table.c.live, table.c.estimated)
-    hashes: dict[int, str] = {row[0]: row[1] for row in connection.execute(query)}
+    hashes: dict[int, str] = {row[0]: row[1] for row in connection.execute(query).all()}
     staged = select(
         _STAGED.c.entity_id,
         _STAGED.c["values"]["estimated"].as_boolean(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, text, update
 
@@ -28,8 +28,6 @@ _GENERATION, _RUN = table_of(GenerationTable), table_of(Run)
 _INPUT, _REVISION = table_of(PublishedInput), table_of(CatalogRevision)
 #: Ids of one IN list.
 _PORTION = 500
-#: Id and fingerprint by kind and slug.
-_Published: TypeAlias = dict[str, dict[str, tuple[int, str]]]
 
 
 def carry_over(connection: Connection, source: Generation, target: str, model_ids: list[int]) -> None:
@@ -64,7 +62,7 @@ def publish(connection: Connection, run_id: int) -> int:
     run = connection.execute(select(_RUN).where(_RUN.c.id == run_id)).one()
     current = current_generation_sync(connection)
     done, failed = blocks_of(connection, run_id, "done"), blocks_of(connection, run_id, "failed")
-    table, published = storage_name(run_id), {kind: _published(connection, kind) for kind in ("model", "gpu")}
+    table = storage_name(run_id)
     _part_entries(connection)
     if run.rebuild or current is None:
         apply_staged(connection, run_id)
@@ -72,15 +70,14 @@ def publish(connection: Connection, run_id: int) -> int:
     else:
         rows = current.rows + _replace(connection, current.table, table, run.generation, done)
         apply_staged(connection, run_id)
-        rows -= _retire_gone(connection, current.table, run, published)
+        rows -= _retire_gone(connection, current.table, run)
         if has_parts(connection):
             drop_companions(connection, table)
         else:
             drop_storage(connection, table)
         table = current.table
-    _record_inputs(connection, run.inputs, published, failed)
-    counts = {kind: len(run.inputs[kind]) for kind in ("model", "gpu")}
-    counts |= {kind: _estimated(connection, kind) for kind in ("quant", "workload")}
+    _record_inputs(connection, run.inputs, failed)
+    counts = run.inputs["counts"] | {kind: _estimated(connection, kind) for kind in ("quant", "workload")}
     product = counts["model"] * counts["gpu"] * counts["quant"] * SLOT_COUNT
     moment = now(connection)
     # Readers of this layout leave its current generation now, also where another layout replaced it long ago.
@@ -238,11 +235,12 @@ def _copy_gpus(connection: Connection, source: str, target: str) -> None:
     )
 
 
-def _retire_gone(connection: Connection, live: str, run: Any, published: _Published) -> int:
-    """End the life of rows whose model or GPU is no longer among the inputs of ``run``; how many fits."""
+def _retire_gone(connection: Connection, live: str, run: Any) -> int:
+    """End the life of rows whose model or GPU is gone from the inputs of ``run``; how many fits."""
     count = 0
     for kind, suffixes in (("model", ("", "_quant")), ("gpu", ("",))):
-        gone = [number for slug, (number, _) in published[kind].items() if slug not in run.inputs[kind]]
+        slugs = {slug for slug, value in run.inputs[kind].items() if value is None}
+        gone = sorted(ids_of(connection, kind, slugs).values())
         for start in range(0, len(gone), _PORTION):
             scope = f"{kind}_id IN ({', '.join(map(str, gone[start : start + _PORTION]))})"
             for suffix in suffixes:
@@ -260,9 +258,7 @@ def _end(connection: Connection, table: str, scope: str, generation: int) -> int
     return ended.rowcount
 
 
-def _record_inputs(
-    connection: Connection, inputs: dict[str, dict[str, str]], published: _Published, failed: list[BlockRow]
-) -> None:
+def _record_inputs(connection: Connection, inputs: dict[str, dict[str, Any]], failed: list[BlockRow]) -> None:
     """Remember what the published fits were computed from; models of failed blocks are forgotten.
 
     An update of one model writes one row.
@@ -274,29 +270,19 @@ def _record_inputs(
             connection.execute(delete(_INPUT).where(own))
             connection.execute(insert(_INPUT).values(kind=kind, entity_id=0, fingerprint=inputs[kind][kind]))
     for kind in ("model", "gpu"):
-        known = published[kind]
-        changed = {slug for slug, value in inputs[kind].items() if known.get(slug, (0, ""))[1] != value}
-        ids = ids_of(connection, kind, changed)
-        gone = {known[slug][0] for slug in known.keys() - inputs[kind].keys()}
-        stale = sorted({*gone, *(ids[slug] for slug in changed), *(out_of_date if kind == "model" else ())})
+        ids = ids_of(connection, kind, inputs[kind])
+        dropped = out_of_date if kind == "model" else set()
+        stale = sorted({*(ids[slug] for slug in inputs[kind]), *dropped})
         for start in range(0, len(stale), _PORTION):
             portion = _INPUT.c.entity_id.in_(stale[start : start + _PORTION])
             connection.execute(delete(_INPUT).where(_INPUT.c.kind == kind, portion))
         rows = [
-            {"kind": kind, "entity_id": ids[slug], "fingerprint": inputs[kind][slug]}
-            for slug in changed
-            if kind != "model" or ids[slug] not in out_of_date
+            {"kind": kind, "entity_id": ids[slug], "fingerprint": value}
+            for slug, value in inputs[kind].items()
+            if value is not None and ids[slug] not in dropped
         ]
         if rows:
             connection.execute(insert(_INPUT), rows)
-
-
-def _published(connection: Connection, kind: str) -> dict[str, tuple[int, str]]:
-    """Id and fingerprint by the slug of each entity that the published fits were computed from."""
-    table = entity_table(kind)
-    query = select(table.c.id, table.c.slug, _INPUT.c.fingerprint)
-    joined = query.where(_INPUT.c.kind == kind, _INPUT.c.entity_id == table.c.id)
-    return {slug: (number, value) for number, slug, value in connection.execute(joined)}
 
 
 def _count(connection: Connection, table: str) -> int:

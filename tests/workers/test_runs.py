@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
+from db.entries import store
 from db.entries.files import Catalog, CatalogError
 from db.entries.store import ids_of
 from db.fits.generations import current_generation_sync
@@ -114,6 +115,23 @@ def test_models_come_change_and_go(
     assert "llama-3-8b" not in {key[0] for key in rows_by_slug(connection)}
     missing = connection.execute(text("SELECT estimated, missing_fact FROM model WHERE slug = 'llama-3-8b'")).one()
     assert (bool(missing[0]), missing[1]) == (False, "hidden_size")
+
+
+def test_more_models_go_than_one_list_of_slugs_holds(
+    settings: Settings, small_catalog: Catalog, connection: Connection, without: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_in_process(settings, small_catalog)
+    monkeypatch.setattr(store, "_PORTION", 1)
+    gone, kept = list(small_catalog.models)[:2], list(small_catalog.models)[2:]
+    fewer = without(without(small_catalog, "models", gone[0]), "models", gone[1])
+    plan = plan_run(fewer, connection, settings)
+    connection.rollback()
+    assert plan.retired == tuple(sorted(gone))
+    # A run says what differs, and nothing of the models that stay.
+    assert plan.inputs["model"] == dict.fromkeys(sorted(gone))
+    run_in_process(settings, fewer)
+    assert {key[0] for key in rows_by_slug(connection)} == set(kept)
+    assert plan_run(fewer, connection, settings).is_empty
 
 
 def test_everything_is_recomputed_when_asked_for(
