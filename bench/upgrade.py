@@ -31,7 +31,7 @@ from workers.local.processes import Child
 from workers.local.supervisor import environment, worker_argv
 
 ROOT = Path(str(db.__file__)).parents[1]
-#: A change of these, or of a file of the kernel, makes another release: constants, layout, migrations.
+#: A change of these, or of a file of the kernel, makes another release: constants, layout, migrations, code of runs.
 RELEASE_PATHS = (
     "estimator/calibration/calibration.json",
     "db/fits/packing.py",
@@ -40,6 +40,8 @@ RELEASE_PATHS = (
     "db/entries/schema_judgement.py",
     "db/entries/schema_models.py",
     "db/migrations/versions",
+    "db/runs/publication.py",
+    "workers/plan.py",
 )
 #: One accelerator of so many is computed.
 ONE_GPU_OF, PLACES = 13, 2
@@ -213,7 +215,7 @@ def changed_under_clients(old: Release, new: Release, places: list[Place]) -> in
 
 
 def older_commit(after: str) -> str:
-    """The commit before the last one up to ``after`` that changed kernel, layout or migrations."""
+    """The commit before the last one up to ``after`` that made another release."""
     kernel = [str(path.relative_to(ROOT)) for path in kernel_files()]
     listed = ["git", "rev-list", "-1", "--no-merges", "--abbrev-commit", after, "--", *kernel, *RELEASE_PATHS]
     changed = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -255,9 +257,7 @@ def main() -> int:
     )
     parser.add_argument("databases", nargs="*", metavar="DATABASE", help="sqlite or postgres; default: both")
     parser.add_argument("--after", default="HEAD", help="the newer release (default HEAD)")
-    parser.add_argument(
-        "--before", help="the older release; default: the last one with another kernel, layout or migration"
-    )
+    parser.add_argument("--before", help="the older release; default: the last other one")
     arguments = parser.parse_args()
     before = arguments.before or older_commit(arguments.after)
     return max([rehearse(name, before, arguments.after) for name in arguments.databases or ["sqlite", "postgres"]])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import estimator
 from db.fits.generations import LAYOUT
+from db.runs import publication
 from estimator.calibration.coefficients import Calibration
 
 #: The module whose import closure is the kernel.
@@ -44,13 +45,26 @@ def kernel_version() -> str:
 
 
 @cache
-def release_version() -> str:
+def fits_version() -> str:
     """Fingerprint of how this release computes and stores fits: kernel, fitted constants and layout.
+
+    Fits of another one are computed anew.
+    """
+    return _hash(f"{kernel_version()}\n{Calibration.load().version}\n{LAYOUT}".encode())
+
+
+@cache
+def release_version() -> str:
+    """Fingerprint of how this release makes a run: its fits, and the code that plans and publishes it.
 
     The blocks of a run are computed, and the run is published, by workers of the release that planned it alone.
     """
-    parts = f"{kernel_version()}\n{Calibration.load().version}\n{LAYOUT}"
-    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
+    plan = Path(__file__).with_name("plan.py").read_bytes()
+    return _hash(b"\n".join((fits_version().encode(), plan, Path(str(publication.__file__)).read_bytes())))
+
+
+def _hash(parts: bytes) -> str:
+    return hashlib.blake2b(parts, digest_size=16).hexdigest()
 
 
 def _source(name: str) -> Path | None:

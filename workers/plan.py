@@ -18,7 +18,7 @@ from db.runs.store import page_runs_sync
 from db.settings import Settings
 from db.tables import PublishedInput, table_of
 from estimator.placement.hosts import host_for
-from workers.kernel import release_version
+from workers.kernel import fits_version, release_version
 from workers.policy import covered_models
 
 #: A model costs a worker at least as much as this many cells, however few GPUs it is computed for.
@@ -60,7 +60,7 @@ class Plan:
     @property
     def release(self) -> str:
         """Fingerprint of the release whose workers compute the run."""
-        return str(self.inputs["release"]["release"])
+        return release_version()
 
     @property
     def retired(self) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ def _current_inputs(
         "model": {slug: value for slug, value in prints["model"].items() if slug in covered},
         "gpu": gpus,
         "common": {"common": common},
-        "release": {"release": release_version()},
+        "release": {"release": fits_version()},
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import estimator
+from db.runs import publication
 from workers import kernel
 
 ESTIMATOR = Path(str(estimator.__file__)).parent
@@ -55,3 +56,15 @@ def test_a_change_in_any_folder_of_the_kernel_recomputes_everything(copied: Path
         path.write_text(text + "\n# A comment.\n")
         assert version() != before, path
         path.write_text(text)
+
+
+def test_other_code_of_publications_is_another_release_of_the_same_fits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = kernel.fits_version.__wrapped__(), kernel.release_version.__wrapped__()
+    assert before[0] != before[1]
+    changed = tmp_path / "publication.py"
+    changed.write_text(Path(str(publication.__file__)).read_text() + "\nTOLD = True\n")
+    monkeypatch.setattr(publication, "__file__", str(changed))
+    assert kernel.fits_version.__wrapped__() == before[0]
+    assert kernel.release_version.__wrapped__() != before[1]

@@ -46,6 +46,7 @@ def become(monkeypatch: pytest.MonkeyPatch) -> Switch:
             monkeypatch.setattr(module, "LAYOUT", LAYOUTS[release])
         for module in (blocks, plan, publish):
             monkeypatch.setattr(module, "release_version", lambda: release)
+        monkeypatch.setattr(plan, "fits_version", lambda: release)
 
     switch(OLD)
     return switch
