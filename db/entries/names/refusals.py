@@ -35,7 +35,6 @@ WHY: Mapping[str, str] = {
     "diffusion": "it makes its answer by diffusion, not token after token",
     "speech": "it turns speech into text or text into speech",
     "draft": "it is a draft model, which runs only beside the model that it drafts for",
-    "looped": "it runs its layers several times for each token, which the estimate does not count",
     "tiny": "it has fewer than 100 million parameters, and no model so small was measured",
     "unread": "no source of this catalog states its whole shape; `fitgraph catalog import` reads it from its repository",
     "no-recipe": "no recipe of its sizes is recorded",
