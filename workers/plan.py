@@ -159,7 +159,7 @@ def _stale(
 def _differing(
     current: dict[str, dict[str, str]], published: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, Any]]:
-    """What a run records of ``current``: one of a model says nothing of thousands of others."""
+    """What a run records: the part of ``current`` that differs from ``published``, so that a small update writes little."""
     inputs: dict[str, dict[str, Any]] = {kind: current[kind] for kind in ("common", "release")}
     for kind in ("model", "gpu"):
         new = {slug: value for slug, value in current[kind].items() if published[kind].get(slug) != value}

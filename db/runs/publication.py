@@ -63,7 +63,7 @@ def publish(connection: Connection, run_id: int) -> int:
     current = current_generation_sync(connection)
     done, failed = blocks_of(connection, run_id, "done"), blocks_of(connection, run_id, "failed")
     table = storage_name(run_id)
-    _part_entries(connection)
+    _set_entries_aside(connection)
     if run.rebuild or current is None:
         apply_staged(connection, run_id)
         rows = _count(connection, table)
@@ -104,8 +104,8 @@ def publish(connection: Connection, run_id: int) -> int:
     return int(run.generation)
 
 
-def _part_entries(connection: Connection) -> None:
-    """Leave readers of another layout the entries that they read, before those of this release's layout go live."""
+def _set_entries_aside(connection: Connection) -> None:
+    """Keep the live entries for readers of another layout, before those of this release go live."""
     newest = select(_GENERATION.c.layout).order_by(_GENERATION.c.id.desc()).limit(1)
     of_live = connection.execute(newest).scalar()
     drop_kept(connection, [LAYOUT])
