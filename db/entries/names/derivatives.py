@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from db.entries.names.texts.words import NOISE, words
+from db.entries.names.texts.words import NOISE, OF_FILES, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ def is_called(name: str, asked: Sequence[str], base: Sequence[str]) -> bool:
     known = words("model", name)
     if not _VARIANTS.isdisjoint({*known} - {*asked}):
         return False
-    shared = NOISE["model"].union(base)
+    shared = NOISE["model"].union(OF_FILES, base, (left for left, right in pairwise(known) if right == "bit"))
     own = [word for word in known if word not in shared and word.isalpha() and len(word) > 1]
     versions = {
         pair for pair in pairwise(asked) if pair[0].isalpha() and pair[1][0].isdigit() and not pair[1][-1].isalpha()

@@ -163,6 +163,7 @@ LAPTOP = re.compile(
 )
 _PROCESSOR = re.compile(r"\b(?:ryzen|core|ultra|i[3579])\b", re.I)
 _FORM = re.compile(r"\b(?:laptop|notebook|(?:mini )?pc)\b", re.I)
+_MLX_FIRST = re.compile(r"^mlx(?:[ -]lm)?\s+", re.I)
 #: Cores of the processor and of the accelerator, as in "M3 Max 16/40".
 _BOTH_CORES = re.compile(r"(?i)(?<![\d.])\d{1,2}c?/(\d{1,2})c?(?![\w.])")
 _APPLE_CHIP = re.compile(r"(?<![^\W_])[ma]\d{1,2}(?:pro|max|u(?:ltra)?)?(?![^\W_])", re.I)
@@ -194,7 +195,7 @@ def model_readings(text: str, quant_of: QuantOf) -> Iterator[Reading]:
     seen = {text}
     # A folder of a repository is named for the quantization of its files.
     folder = "/".join(path.split("/")[-2:])
-    for bare in dict.fromkeys((path if path.count("/") == 1 else name, name, folder)):
+    for bare in dict.fromkeys((path if path.count("/") == 1 else name, name, folder, _MLX_FIRST.sub("", name))):
         for reading in _peeled(bare, quant_of, mlx="mlx" in path.casefold(), whole=whole):
             if reading.name not in seen:
                 seen.add(reading.name)

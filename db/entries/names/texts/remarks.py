@@ -78,6 +78,11 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
     },
 }
+#: Who publishes other makers' weights in formats of engines.
+_PACKERS = (
+    "unsloth|bartowski|mradermacher|the ?bloke|lm ?studio[ -]community|ggml[ -]org|ubergarm|turboderp"
+    "|lonestriker|maziyarpanahi|quantfactory|mudler|noctrex|cyankiwi|red ?hat ?ai|neural ?magic"
+)
 _TIMES = r"[x×*]"
 _COUNTED = re.compile(r"(?<![\w.])(\d{1,3})\s*(?:[张块卡枚台個个장개]|шт\.?|stück|stk\.?|pcs\.?|units?(?!\w))", re.I)
 #: Letters of writing without gaps beside those of the Latin one.
@@ -102,13 +107,15 @@ _PARTS: Mapping[str, re.Pattern[str]] = {
         re.I,
     ),
     "model": re.compile(
+        rf"\(?(?<![^\W_])(?:(?:by|from|von|par|de|da)\s+)?(?:{_PACKERS})(?:['’]s)?(?![^\W_])\)?|(?<=mlx)[ -]community(?![^\W_])|"
         r"(?<![^\W_])(?:on|in|with|using|via|mit|unter|im|avec|con|com)\s+(?:an?\s+)?(?:vllm|ollama|llama[ .-]?cpp|lm[ -]?studio"
         r"|sglang|tensorrt(?:-llm)?|exllama(?:v[23])?|koboldcpp|transformers|tgi|aphrodite|ktransformers)(?![^\W_])"
         r"|(?<![^\W_])(?:for|für|para|pour|per|для)\s+\w+(?:\s+\w+)?$"
         r"|(?<![^\W_])(?:abliterated|uncensored|decensored|derestricted|heretic|fine-?tuned?|lora)(?![^\W_])"
         r"|\((?:low|medium|high|xhigh|max)(?:\s+(?:reasoning|thinking|effort))*\)$"
         r"|\((?:(?:reasoning|thinking|effort)[\s:=]+)+(?:low|medium|high|xhigh|max)\)$"
-        r"|^(?:tabbyapi|exllama(?:v[23])?|koboldcpp|nexa(?: ?sdk)?|oobabooga|llama[. ]?cpp|vllm|sglang|lm ?studio|ktransformers)\s"
+        r"|^(?:tabbyapi|exllama(?:v[23])?|koboldcpp|nexa(?: ?sdk)?|oobabooga|(?:ik_)?llama[. ]?cpp|ik_llama|vllm|sglang|lm ?studio"
+        r"|ktransformers)\s"
         r"|(?<![^\W_])(?:low|high|xhigh)(?:\s+(?:reasoning|thinking|effort))*$"
         rf"|(?<![^\W_]){_AMOUNT}"
         r"|(?<![^\W_])\d+k?\s*(?:tokens?\s*)?(?:of\s+|de\s+)?(?:context|ctx|kontext|contexte|contexto|contesto|上下文)(?![^\W_])"

@@ -77,6 +77,13 @@ NOISE: Mapping[str, frozenset[str]] = {
         {"instruct", "it", "chat", "hf", "base", "latest", "qat", "model", "the", "llm", "language"}
     ),
 }  # fmt: skip
+#: Words of repositories that hold another maker's weights in a format of engines: who packed them, and in which.
+OF_FILES = frozenset(
+    {
+        "unsloth", "bartowski", "mradermacher", "thebloke", "lmstudio", "community", "mlx", "gguf", "awq", "gptq", "bnb", "exl",
+        "nvfp", "mxfp", "fp", "bf", "bit",
+    }
+)  # fmt: skip
 _VENDOR_WORDS = NOISE["gpu"] - LINES - {"edition", "oam", "vf"}
 
 

@@ -436,4 +436,11 @@ internvl 3.5 38b | 2x 3090 | ~qwen3-32b | rtx-3090*2
 minicpm-v 2.6 | m1 pro 16gb | ~qwen2-7b | ~apple-m1-pro-16c-16gb
 phi 4 multimodal | T4 | ~phi-4-mini-instruct | tesla-t4
 Ouro-1.4B | L4 | ! | l4
+Qwen3 30B A3B Q6_K (unsloth) | RTX 4070 Ti SUPER 16GB + 64GB DDR5-6000 | ~qwen3-30b-a3b+q6-k | ~rtx-4070-ti-super
+Qwen3 8B unsloth bnb 4bit | 3060 12 go | ~qwen3-8b+bnb-nf4 | rtx-3060-12-gb
+phi-4-unsloth-bnb-4bit | 2x 3090 | ~phi-4+bnb-nf4 | rtx-3090*2
+lmstudio community qwen3 8b | Strix Halo | ~qwen3-8b | ~strix-halo-8060s-128gb
+Qwen3 8B mlx community 4bit | m2 max 64gb | ~qwen3-8b+mlx-4bit | ~apple-m2-max-38c-64gb
+mlx qwen3 8b 4bit | m2 max 64gb | qwen3-8b+mlx-4bit | ~apple-m2-max-38c-64gb
+ik_llama deepseek r1 IQ2_K_R4 | xeon w5-3435x + 3090 | ~deepseek-r1+iq2-k | ~rtx-3090
 """
