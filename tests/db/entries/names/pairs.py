@@ -371,7 +371,7 @@ falcon 40b | a40 | falcon-40b | a40
 jamba mini 1.6 | a10g x4 | jamba-mini-1.6 | a10g*4
 starcoder2 15b | rx 580 8gb | starcoder2-15b | rx-580-8-gb
 codellama 70b | mi210 x2 | codellama-70b | instinct-mi210-64-gb*2
-wizardlm 70b | dual epyc 7742 | ~llama-2-70b | ~cpu-epyc-ddr4-3200-8ch
+wizardlm 70b | dual epyc 7742 | ! | ~cpu-epyc-ddr4-3200-8ch
 wizardlm2:8x22b | threadripper 3970x | ~mixtral-8x22b | ~cpu-tr-ddr4-3200-4ch
 vicuna 13b | gtx 980 ti | ~llama-2-13b | gtx-980-ti
 hermes 4 70b | 2x w7900 | ~llama-3.1-70b | ~radeon-pro-w7900*2
@@ -433,8 +433,8 @@ Mistral Medium 3.5 on ollama | Asus ROG Ally Z1 Extreme 16GB | ~mistral-medium-3
 mistral medium 3 on ollama | lenovo legion go z1 extreme 16gb | ! | ~radeon-780m
 OpenGVLab/InternVL3-8B | rtx 3090 | ~qwen2.5-7b | rtx-3090
 internvl 3.5 38b | 2x 3090 | ~qwen3-32b | rtx-3090*2
-minicpm-v 2.6 | m1 pro 16gb | ~qwen2-7b | ~apple-m1-pro-16c-16gb
-phi 4 multimodal | T4 | ~phi-4-mini-instruct | tesla-t4
+minicpm-v 2.6 | m1 pro 16gb | ! | ~apple-m1-pro-16c-16gb
+intern-s1 mini | T4 | ~qwen3-8b | tesla-t4
 Ouro-1.4B | L4 | ! | l4
 Qwen3 30B A3B Q6_K (unsloth) | RTX 4070 Ti SUPER 16GB + 64GB DDR5-6000 | ~qwen3-30b-a3b+q6-k | ~rtx-4070-ti-super
 Qwen3 8B unsloth bnb 4bit | 3060 12 go | ~qwen3-8b+bnb-nf4 | rtx-3060-12-gb

@@ -32,7 +32,7 @@ def catalog() -> Catalog:
         ("model", "Qwen/Qwen3-TTS-12Hz-1.7B-Base", "speech"),
         ("model", "RadixArk/Kimi-K3-DSpark", "draft"),
         ("model", "intfloat/multilingual-e5-large", "encoder"),
-        ("model", "Baichuan2 7B", "unread"),
+        ("model", "WizardLM 70B", "unread"),
         ("model", "Qwen3 Embedding 8B", "embedding"),
         ("model", "someone/Qwen3-Reranker-4B-AWQ", "embedding"),
         ("model", "nvidia/gpt-oss-120b-Eagle3-v3", "draft"),

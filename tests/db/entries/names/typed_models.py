@@ -209,7 +209,7 @@ unsloth qwen3 4b | qwen3-4b
 llama3.1:8b-text-q4_0 | llama-3.1-8b+q4-0
 magistral small 1.2 | ~magistral-small-24b
 jamba 1.7 mini | ~jamba-v0.1
-Phi-4-multimodal | ~phi-4-mini-instruct
+Phi-4-multimodal | !
 saiga_llama3_8b | ~llama-3-8b
 NousResearch_Hermes-4-14B-Q5_K_M.gguf | ~qwen3-14b+q5-k-m
 someone_Qwen3-8B-Q4_K_M.gguf | ?qwen3-8b
