@@ -36,9 +36,7 @@ RELEASE_PATHS = (
     "estimator/calibration/calibration.json",
     "db/fits/packing.py",
     "db/fits/layout.py",
-    "db/entries/schema.py",
-    "db/entries/schema_judgement.py",
-    "db/entries/schema_models.py",
+    "db/entries/schema*.py",
     "db/migrations/versions",
     "db/runs/publication.py",
     "workers/plan.py",
@@ -257,7 +255,7 @@ def main() -> int:
     )
     parser.add_argument("databases", nargs="*", metavar="DATABASE", help="sqlite or postgres; default: both")
     parser.add_argument("--after", default="HEAD", help="the newer release (default HEAD)")
-    parser.add_argument("--before", help="the older release; default: the last other one")
+    parser.add_argument("--before", help="the older release (default: the last one that differs)")
     arguments = parser.parse_args()
     before = arguments.before or older_commit(arguments.after)
     return max([rehearse(name, before, arguments.after) for name in arguments.databases or ["sqlite", "postgres"]])

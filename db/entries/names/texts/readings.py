@@ -163,6 +163,7 @@ LAPTOP = re.compile(
 )
 _PROCESSOR = re.compile(r"\b(?:ryzen|core|ultra|i[3579])\b", re.I)
 _FORM = re.compile(r"\b(?:laptop|notebook|(?:mini )?pc)\b", re.I)
+#: The format before a name, as in "MLX Qwen3 8B 4bit".
 _MLX_FIRST = re.compile(r"^mlx(?:[ -]lm)?\s+", re.I)
 #: Cores of the processor and of the accelerator, as in "M3 Max 16/40".
 _BOTH_CORES = re.compile(r"(?i)(?<![\d.])\d{1,2}c?/(\d{1,2})c?(?![\w.])")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from db.entries.names.texts.words import PACKERS
+
 _INTEGRATED = "(?:i-?gpu|(?:integrated|onboard) (?:gpu|graphics)|integrierte grafik)"
 #: Graphics that are a part of a processor.
 INTEGRATED = re.compile(rf"(?<![^\W_]){_INTEGRATED}(?![^\W_])", re.I)
@@ -78,11 +80,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "|free|nitro|cloud|turbo|versatile|instant|v1:0|4096|8192|16384|32768|65536|131072|meta",
     },
 }
-#: Who publishes other makers' weights in formats of engines.
-_PACKERS = (
-    "unsloth|bartowski|mradermacher|the ?bloke|lm ?studio[ -]community|ggml[ -]org|ubergarm|turboderp"
-    "|lonestriker|maziyarpanahi|quantfactory|mudler|noctrex|cyankiwi|red ?hat ?ai|neural ?magic"
-)
+_PACKERS = "|".join(name.replace(" ", "[ -]") for name in PACKERS)
 _TIMES = r"[x×*]"
 _COUNTED = re.compile(r"(?<![\w.])(\d{1,3})\s*(?:[张块卡枚台個个장개]|шт\.?|stück|stk\.?|pcs\.?|units?(?!\w))", re.I)
 #: Letters of writing without gaps beside those of the Latin one.

@@ -77,11 +77,17 @@ NOISE: Mapping[str, frozenset[str]] = {
         {"instruct", "it", "chat", "hf", "base", "latest", "qat", "model", "the", "llm", "language"}
     ),
 }  # fmt: skip
-#: Words of repositories that hold another maker's weights in a format of engines: who packed them, and in which.
+#: Who publishes other makers' weights in formats of engines.
+PACKERS = (
+    "unsloth", "bartowski", "mradermacher", "thebloke", "the bloke", "lmstudio community", "lm studio community", "ggml org",
+    "ubergarm", "turboderp", "lonestriker", "maziyarpanahi", "quantfactory", "mudler", "noctrex", "cyankiwi", "redhatai",
+    "red hat ai", "neuralmagic", "neural magic",
+)  # fmt: skip
+#: Words of repositories that hold such weights, which are no part of a model's name: who packed them, and in which format.
 OF_FILES = frozenset(
     {
-        "unsloth", "bartowski", "mradermacher", "thebloke", "lmstudio", "community", "mlx", "gguf", "awq", "gptq", "bnb", "exl",
-        "nvfp", "mxfp", "fp", "bf", "bit",
+        *(name for name in PACKERS if " " not in name), "lmstudio", "community",
+        "mlx", "gguf", "awq", "gptq", "bnb", "exl", "nvfp", "mxfp", "fp", "bf", "bit",
     }
 )  # fmt: skip
 _VENDOR_WORDS = NOISE["gpu"] - LINES - {"edition", "oam", "vf"}
