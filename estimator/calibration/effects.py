@@ -31,7 +31,10 @@ _MEMORY_SIZE = re.compile(r"-\d+-?gb$")
 _HIGH_BANDWIDTH_BYTES_S = 1.2e12
 #: Scale of the clock of Apple GPUs, whose vendor states none; the fitted effects correct it.
 NOMINAL_APPLE_HZ = 1.4e9
-_UNKNOWN_FLOPS = 1e13
+#: Clock of other GPUs where neither it nor a peak is stated: the median of the catalog's.
+NOMINAL_GPU_HZ = 1.725e9
+#: FP32 peak where no fact leads to one.
+_UNKNOWN_FLOPS = 2.5e12
 #: Clock of a core of a processor where none is stated, and the threads at which the fixed costs of a layer are those of
 #: other devices: both of a Ryzen 9 7950X.
 _CPU_CORE_HZ, _NOMINAL_THREADS = 4.5e9, 16.0
@@ -186,7 +189,8 @@ def barrier_scale(accelerator: Accelerator, threads: int | None = None) -> float
 
 
 def unit_clocks_s(accelerator: Accelerator, threads: int | None = None) -> float:
-    """Compute units x clock, 1/s; from the arithmetic peak at 256 operations a unit and clock where a fact is missing.
+    """Compute units x clock, 1/s; from the arithmetic peak at 256 operations a unit and clock where a fact is missing,
+    at a usual clock where no peak is stated.
 
     A processor counts its ``threads`` at work, else those of :func:`threads_of`.
     """
@@ -196,8 +200,10 @@ def unit_clocks_s(accelerator: Accelerator, threads: int | None = None) -> float
         return accelerator.compute_units * accelerator.boost_hz
     if accelerator.compute_units and accelerator.vendor == "apple":
         return accelerator.compute_units * NOMINAL_APPLE_HZ
-    flops = accelerator.fp32_flops or (accelerator.matrix_flops or _UNKNOWN_FLOPS) / 4.0
-    return flops / USUAL_FLOPS_PER_UNIT_CLOCK
+    flops = accelerator.fp32_flops or (accelerator.matrix_flops or 0.0) / 4.0
+    if not flops and accelerator.compute_units:
+        return accelerator.compute_units * NOMINAL_GPU_HZ
+    return (flops or _UNKNOWN_FLOPS) / USUAL_FLOPS_PER_UNIT_CLOCK
 
 
 def unit_splits(accelerator: Accelerator) -> float:

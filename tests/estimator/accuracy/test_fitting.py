@@ -214,6 +214,12 @@ def test_unit_clocks_fall_back_to_the_arithmetic_peak(missing: str) -> None:
     assert unit_clocks_s(accelerator("gpu-a", **{missing: None})) == pytest.approx(8e13 / 256)
 
 
+def test_units_without_a_clock_or_a_peak_run_at_a_usual_clock() -> None:
+    """Decode on them was bound by arithmetic: RTX PRO 5000 laptops were at a third of their pace."""
+    bare = accelerator("gpu-a", boost_hz=None, fp32_flops=None, matrix_flops=None)
+    assert 0.5 < unit_clocks_s(bare) / unit_clocks_s(accelerator("gpu-a")) < 2.0
+
+
 @pytest.mark.parametrize(
     ("architecture", "capability", "bandwidth", "family"),
     [
