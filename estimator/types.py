@@ -29,11 +29,9 @@ class Engine(StrEnum):
     LLAMAFILE = "llamafile"
 
 
-#: As their makers write them.
 _MAKERS_NAMES = {
-    Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama", Engine.SGLANG: "SGLang",
+    Engine.VLLM: "vLLM", Engine.MLX: "MLX", Engine.OLLAMA: "Ollama", Engine.SGLANG: "SGLang", Engine.LM_STUDIO: "LM Studio",
     Engine.TENSORRT_LLM: "TensorRT-LLM", Engine.EXLLAMAV2: "ExLlamaV2", Engine.EXLLAMAV3: "ExLlamaV3",
-    Engine.LM_STUDIO: "LM Studio",
 }  # fmt: skip
 ENGINE_NAMES = {engine: _MAKERS_NAMES.get(engine, engine.value) for engine in Engine}
 #: Engines that serve checkpoints from a fixed share of the memory and split a model evenly.
@@ -53,6 +51,10 @@ class Backend(StrEnum):
     METAL = "Metal"
     SYCL = "SYCL"
     CPU = "CPU"
+    HPU = "HPU"
+    TPU = "TPU"
+    CANN = "CANN"
+    NEURON = "Neuron"
 
 
 class QuantFormat(StrEnum):
@@ -382,8 +384,7 @@ class EstimatorError(ValueError):
 def missing_fact(name: str, field_name: str) -> str:
     """Why nothing can be estimated of what is called ``name``, in a sentence for people."""
     if field_name == "engines":
-        known = ", ".join(ENGINE_NAMES[engine] for engine in Engine)
-        return f"{name}: none of the engines that are known here ({known}) runs on it, so no estimate can be made."
+        return f"{name}: no engine ({', '.join(ENGINE_NAMES.values())}) runs on it, so no estimate can be made."
     return f"{name}: {FACT_WORDS.get(field_name, field_name)} is not known, so no estimate can be made."
 
 
@@ -391,8 +392,7 @@ class MissingFactError(EstimatorError):
     """A fact that the estimate needs is unknown; ``field_name`` names it."""
 
     def __init__(self, entity: str, field_name: str) -> None:
-        self.entity = entity
-        self.field_name = field_name
+        self.entity, self.field_name = entity, field_name
         super().__init__(missing_fact(entity, field_name))
 
 

@@ -33,7 +33,8 @@ GIB = 1024**3
 MIB = 1024**2
 _BACKENDS = {
     "cuda": Backend.CUDA, "rocm": Backend.ROCM, "vulkan": Backend.VULKAN, "metal": Backend.METAL,
-    "sycl": Backend.SYCL, "cpu": Backend.CPU,
+    "sycl": Backend.SYCL, "cpu": Backend.CPU, "hpu": Backend.HPU, "tpu": Backend.TPU, "cann": Backend.CANN,
+    "neuron": Backend.NEURON,
 }  # fmt: skip
 #: Facts that identify or describe an entity and that no estimate reads.
 _NOT_PHYSICS = frozenset({"slug", "name", "msrp_usd"})
@@ -91,9 +92,10 @@ def _memory_bytes(entry: Entry) -> int | None:
 
 
 def _matrix_flops(entry: Entry) -> float | None:
-    matrix = entry["fp16_tensor_tflops"] if entry["fp16_tensor_tflops"] is not None else entry["bf16_tflops"]
-    if matrix is not None:
-        return float(matrix) * 1e12
+    # Engines compute in the type that the device is faster in: Gaudi emulates FP16.
+    matrix = [float(entry[key]) for key in ("fp16_tensor_tflops", "bf16_tflops") if entry[key] is not None]
+    if matrix:
+        return max(matrix) * 1e12
     shaders = [value for value in (entry["fp16_shader_tflops"], entry["fp32_tflops"]) if value is not None]
     return max(shaders) * 1e12 if shaders else None
 

@@ -138,6 +138,10 @@ describe(
         "METAL": "Apple Metal.",
         "SYCL": "SYCL (Intel oneAPI).",
         "CPU": "The processor itself.",
+        "HPU": "Intel Gaudi.",
+        "TPU": "Google TPU.",
+        "CANN": "Huawei Ascend (CANN).",
+        "NEURON": "AWS Inferentia and Trainium (Neuron).",
     },
 )
 describe(

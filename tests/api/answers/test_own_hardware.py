@@ -105,7 +105,7 @@ def test_more_host_memory_lets_a_large_model_run() -> None:
         ({"gpu": None, "gpu_facts": {**CARD, "bandwidth_gbps": "fast"}}, "bandwidth_gbps"),
         ({"gpu": None, "gpu_facts": {**CARD, "warp": 9}}, "warp"),
         ({"gpu": None, "gpu_facts": {**CARD, "engines": ["magic"]}}, "engines"),
-        ({"gpu": None, "gpu_facts": {**CARD, "engines": ["tpu"]}}, "engines"),
+        ({"gpu": None, "gpu_facts": {**CARD, "engines": ["opencl"]}}, "engines"),
         ({"gpu": None, "gpu_facts": {**CARD, "name": "x" * 500}}, "name"),
         ({"host_memory_gb": 0}, "host_memory_gb"),
         ({"host_memory_gb": True}, "host_memory_gb"),

@@ -57,8 +57,14 @@ def test_unknown_facts_stay_unknown(catalog: Catalog) -> None:
     assert cpu.backends == (Backend.CPU,)
 
 
+def test_the_faster_of_the_16_bit_types_counts(catalog: Catalog) -> None:
+    """Gaudi emulates FP16."""
+    assert specs.accelerator(catalog.gpus["gaudi-3-128-gb"]).matrix_flops == 1835e12
+
+
 def test_what_is_not_known_is_said_in_words(catalog: Catalog) -> None:
-    thin = [(entry, field) for kind in (catalog.models, catalog.gpus) for entry in kind.values()
+    no_engine = {**catalog.gpus["snapdragon-x-elite"], "engines": ["opencl"]}
+    thin = [(entry, field) for kind in (catalog.models.values(), catalog.gpus.values(), [no_engine]) for entry in kind
             for field in specs.missing_facts(entry)]  # fmt: skip
     assert {field for _, field in thin} >= {"engines", "bandwidth_gbps", "attention.layer_pattern"}
     for entry, field in thin:

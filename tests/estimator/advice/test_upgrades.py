@@ -8,7 +8,7 @@ from estimator.advice.gains import SWITCHING_POINTS, improves, meets_use
 from estimator.advice.options import Options
 from estimator.advice.search import AdviceCode, Search
 from estimator.advice.upgrades import UpgradeGoal, hardware, upgrades
-from estimator.types import Status
+from estimator.types import Engine, Status
 from estimator.usability import comfortable_seconds
 from tests.estimator.advice.test_changes import ask
 from tests.support import answers as support
@@ -35,7 +35,8 @@ def test_only_what_fits_the_class_of_the_machine_is_advised() -> None:
     named = dict.fromkeys(IN_PLACE_OF, 0)
     for slug in support.GPUS[::6]:
         present = support.accelerator(slug)
-        facts = support.facts_of("qwen3-32b", slug, "q4-k-m", "chat")
+        quant = "q4-k-m" if Engine.LLAMA_CPP in present.engines else "bf16-safetensors"
+        facts = support.facts_of("qwen3-32b", slug, quant, "chat")
         for change in hardware(Search(facts, support.CALIBRATION, hardware_only())):
             if change.code is AdviceCode.GPU_UPGRADE:
                 assert change.request.accelerator.kind in IN_PLACE_OF[present.kind], (slug, change.message)

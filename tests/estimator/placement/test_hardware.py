@@ -58,6 +58,10 @@ AMD = (Backend.ROCM, Backend.VULKAN)
         (device(backends=(Backend.METAL,)), QuantFormat.MLX, (Engine.MLX, Backend.METAL)),
         (device(backends=(Backend.METAL,)), QuantFormat.GGUF, (Engine.LLAMA_CPP, Backend.METAL)),
         (device(backends=(Backend.CPU,)), QuantFormat.GGUF, (Engine.LLAMA_CPP, Backend.CPU)),
+        (device(backends=(Backend.HPU,)), QuantFormat.FP8, (Engine.VLLM, Backend.HPU)),
+        (device(backends=(Backend.TPU,)), QuantFormat.INT8, (Engine.VLLM, Backend.TPU)),
+        (device(backends=(Backend.CANN,)), QuantFormat.SAFETENSORS, (Engine.VLLM, Backend.CANN)),
+        (device(backends=(Backend.NEURON,)), QuantFormat.INT8, None),
         (device(backends=()), QuantFormat.GGUF, None),
     ],
 )
