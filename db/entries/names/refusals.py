@@ -28,7 +28,7 @@ WHY: Mapping[str, str] = {
     "closed": "its weights are not published",
     "phone": "it is a phone, a tablet or the processor of one, and none was measured",
     "console": "it is a game console, which runs none of the engines of this catalog",
-    "no-backend": "it is an accelerator that no engine of this catalog has a backend for",
+    "no-backend": "it is an accelerator that no engine of this catalog runs on",
     "on-chip": "it holds weights in the memory of many chips, which its maker rents as a service and sells as whole systems",
     "configurations": "it is sold with several chips; name its accelerator or its processor",
     "camera": "it is made for the small networks of cameras, and no language model runs on it",
