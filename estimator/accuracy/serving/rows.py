@@ -24,7 +24,6 @@ from estimator.types import Accelerator, Backend, CacheType, Engine, EstimateReq
 _ENGINES: tuple[tuple[str, tuple[Engine, str | None]], ...] = (
     ("llama.cpp", (Engine.LLAMA_CPP, None)),
     ("vllm-mlx", (Engine.MLX, None)),
-    ("vllm-ascend", (Engine.VLLM, "vllm-ascend")),
     ("vllm", (Engine.VLLM, None)),
     ("sglang", (Engine.SGLANG, None)),
     ("tensorrt", (Engine.VLLM, "tensorrt-llm")),
@@ -34,8 +33,8 @@ _CACHE_TYPES: Mapping[str, CacheType] = {
     "auto": CacheType.F16, "bf16": CacheType.F16, "bfloat16": CacheType.F16, "f16": CacheType.F16, "fp8": CacheType.FP8,
     "fp8_e4m3": CacheType.FP8, "q8_0": CacheType.Q8_0, "q8": CacheType.Q8_0, "q4_0": CacheType.Q4_0,
 }  # fmt: skip
-#: Forks with kernels of their own, whose speed says nothing of the engine that their name holds.
-_FORKS = re.compile(r"AEON|Anemll|patched|1Cat|LLMBoost", re.IGNORECASE)
+#: Forks and plugins with kernels of their own, whose speed says nothing of the engine that their name holds.
+_FORKS = re.compile(r"AEON|Anemll|patched|1Cat|LLMBoost|vllm-(?:ascend|tpu)", re.IGNORECASE)
 #: Sources that let everything start at once and decode together, without prompts in between.
 _BATCHED = re.compile(r"llama-batched-bench|sustained decode at context|static batch|static offline batch")
 _BURST = re.compile(r"all N? ?\d* ?requests start together|start together")
@@ -56,7 +55,7 @@ _FREE_SHARE = 0.9
 #: Streams at once of a server that nobody limits, by engine: ``max_num_seqs`` and its like. TensorRT-LLM's is the
 #: ``max_batch_size`` of its ``BuildConfig``, SGLang's the least that it gives any pool of tokens
 #: (python/sglang/srt/model_executor/model_runner_kv_cache_mixin.py).
-MOST_STREAMS: Mapping[str, int] = {"vllm-ascend": 256, "sglang": 2048, "tensorrt-llm": 2048, "lmdeploy": 256}
+MOST_STREAMS: Mapping[str, int] = {"sglang": 2048, "tensorrt-llm": 2048, "lmdeploy": 256}
 _MOST = re.compile(r"max[_-]num[_-]seqs[ =](\d+)")
 #: Least and most of the stated requests at once that a row's own times must give.
 _LEAST_AT_ONCE, _MOST_AT_ONCE = 0.75, 1.15
@@ -112,7 +111,10 @@ def why_left_out(row: Mapping[str, Any]) -> str | None:
     rules = (
         (bool(row.get("suspect")), "its table states a reason to doubt it"),
         (_engine(row) is None, "an engine that the estimator does not know"),
-        (_FORKS.search(str(row.get("engine") or "")) is not None, "a fork of its engine with kernels of its own"),
+        (
+            _FORKS.search(str(row.get("engine") or "")) is not None,
+            "a fork or plugin of its engine with kernels of its own",
+        ),
         (bool(row.get("speculative")), "speculative decoding"),
         (_cache(row) is None, "a KV cache type that the estimator does not know"),
         (_shares(row) is None, "how the accelerators share the model is not stated, or in several ways"),
