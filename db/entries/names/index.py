@@ -279,7 +279,7 @@ class NameIndex(ExactNames):
             if numbers:
                 options, at = [numbers[:1]], at + 1
             elif at == len(asked) - 1 and self._lacks_unit(word, asked[:at]):
-                options = [[f"{word}{self._unit}"]]
+                options = [[f"{word}{self._unit}"], *([[word]] if word in self._vocabulary else [])]
             elif at == len(asked) - 1 and "." in word and f"{word}b" in self._vocabulary and self.kind == "model":
                 options = [[word], [f"{word}b"]] if word in self._vocabulary else [[f"{word}b"]]
             elif word in self._vocabulary:

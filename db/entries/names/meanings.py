@@ -51,7 +51,8 @@ class HeldNameError(UnknownNameError):
 
     def __init__(self, kind: str, text: str, held: Sequence[str], around: Sequence[str], shown: Sequence[str]) -> None:
         also, several = ", ".join(map(repr, around)), " one of" if len(held) > 1 else ""
-        reason = f"{shortened(text)!r} holds the name of {listed(shown)}, and {also} may be a part of another name"
+        beside = f", and {also} may be a part of another name" if also else ""
+        reason = f"{shortened(text)!r} holds the name of {listed(shown)}{beside}"
         advice = f"; name{several} {listed(held)} by itself if it is meant"
         super().__init__(kind, text, held[:MAX_CHOICES], reason, advice)
 

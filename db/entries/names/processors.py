@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -80,7 +81,7 @@ class Processors:
         """The memory that the processor called ``name``, a part of ``text``, takes; or a board or integrated accelerator of
         any amount of memory."""
         gpus, bare = self._gpus, without_memory(name)
-        board = None if bare == name else self._gpu_index.find(bare, said=text)
+        board = None if bare == name else self._gpu_index.find(bare, said=text) or self._repaired(text, bare)
         if board is not None and gpus[board.slug]["memory_gb"] is None:
             note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
             return replace(board, notes=(*board.notes, note))
@@ -89,7 +90,7 @@ class Processors:
             known = [series for series in known if str(gpus[series.gpu]["memory_type"]).casefold().startswith(type_)]
         known.sort(key=lambda series: -gpus[series.gpu]["bandwidth_gbps"])
         if not known:
-            return None
+            return self._graphics_of(text, bare)
         told, taken, memory = shortened(text), gpus[known[0].gpu]["name"], known[0].memory
         others = tuple(series.gpu for series in known[1:])
         also = f"; with its slower memory it is {', '.join(others)}" if others else ""
@@ -97,6 +98,25 @@ class Processors:
         sentence = f"{told!r} is taken as {taken}; the processor takes {memory}{also}.{apart}"
         note = Sentence(SentenceCode.MEMORY_OF_PROCESSOR, sentence, name=told, taken_as=taken, memory=memory)
         return Meaning(known[0].gpu, (note,), others)
+
+    def _repaired(self, text: str, bare: str) -> Meaning | None:
+        with suppress(AmbiguousNameError):
+            meaning = self._gpu_index.repaired(bare)
+            return meaning and replace(meaning, notes=())
+        return None
+
+    def _graphics_of(self, text: str, bare: str) -> Meaning | None:
+        """The graphics named behind a processor that has some: its own, as "7840U 780M", or a card of a laptop."""
+        tokens = bare.split()
+        for place in range(1, len(tokens)):
+            head, tail = " ".join(tokens[:place]), " ".join(tokens[place:])
+            with suppress(AmbiguousNameError):
+                own, meaning = self._gpu_index.find(head), self._gpu_index.find(tail, said=text)
+                if own is None or meaning is None or self._gpus[own.slug]["kind"] != "integrated":
+                    continue
+                if meaning.slug == own.slug or self._gpus[meaning.slug]["kind"] == "laptop":
+                    return replace(meaning, notes=(*meaning.notes, *not_read(text, [head])))
+        return None
 
     def at_end(self, text: str, bare: str) -> Meaning | None:
         """The processor, or the accelerator by a full name, else by several words, at the end of ``bare``, a part of ``text``."""

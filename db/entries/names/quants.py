@@ -41,6 +41,7 @@ _OF_LEVEL = {
     "q": ("q{}-k-m", "q{}-k", "q{}-k-s", "q{}-k-l", "q{}-0", "q{}-1"),
     "iq": ("iq{}-m", "iq{}-xs", "iq{}-s", "iq{}-xxs", "iq{}-nl"),
     "": ("q{}-k-m", "q{}-k", "q{}-0", "awq-int{}", "gptq-int{}", "mlx-{}bit", "bnb-int{}", "exl3-{}bpw"),
+    "bpw": ("exl2-{}bpw", "exl3-{}bpw"),
 }
 
 
@@ -108,8 +109,10 @@ class QuantNames:
             return tuple(dict.fromkeys((*self._slugs.get(format_, ()), *of_format)))
         if level is None or not (level["letters"] or level["unit"]):
             return ()
-        forms = _OF_LEVEL[(level["letters"] or "").casefold()]
-        slugs = [slug for slug in (form.format(level["bits"]) for form in forms) if slug in self._entries]
+        is_bpw = not level["letters"] and level["unit"].casefold().endswith("bpw")
+        forms = _OF_LEVEL["bpw" if is_bpw else (level["letters"] or "").casefold()]
+        bits = level["bits"].removesuffix(".0").replace(".", "-") if is_bpw else level["bits"]
+        slugs = [slug for slug in (form.format(bits) for form in forms) if slug in self._entries]
         return tuple(sorted(slugs, key=lambda slug: bool(formats) and self._format(slug) not in formats))
 
     def is_part(self, piece: str) -> bool:

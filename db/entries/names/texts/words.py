@@ -47,6 +47,8 @@ _LLAMA = re.compile(r"(?<![^\W_])l(?=3\.[123](?![\d.]))")
 _TIMES = re.compile(r"(?<=\d)\s?[*×]\s?(?=\d+(?:\.\d+)?b(?![^\W_]))")
 #: "M3U": short for Ultra.
 _ULTRA = re.compile(r"(?<![^\W_])(m\d)u(?![^\W_])")
+#: The letter for the digit, as in "3o60".
+_LETTER_O = re.compile(r"(?<=\d)o(?=\d|(?![^\W_]))")
 _VISION = re.compile(r"(?<=\d)v(?![^\W_])")
 _SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "gpu": {"mobile": "laptop", "notebook": "laptop", "ws": "workstation"},
@@ -102,7 +104,8 @@ def words(kind: str, text: str) -> list[str]:
 def _words(kind: str, text: str) -> tuple[str, ...]:
     folded = _MARKS.sub(" ", unicodedata.normalize("NFKC", _MARKS.sub(" ", text)).casefold())
     if kind in ("gpu", "computer"):
-        tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(_ULTRA.sub(r"\1 ultra", folded))]
+        numbered = _LETTER_O.sub("0", _ULTRA.sub(r"\1 ultra", folded))
+        tokens = [_gpu_word(match) for match in _GPU_WORD.finditer(numbered)]
     else:
         named = _LLAMA.sub("llama ", _DEEPSEEK.sub("deepseek ", _LOW_LINE.sub(".", _POINT.sub(r"\g<whole>.", folded))))
         spelled = _VERSION.sub("", _VISION.sub("vision", _TIMES.sub("x", named)))

@@ -443,4 +443,10 @@ lmstudio community qwen3 8b | Strix Halo | ~qwen3-8b | ~strix-halo-8060s-128gb
 Qwen3 8B mlx community 4bit | m2 max 64gb | ~qwen3-8b+mlx-4bit | ~apple-m2-max-38c-64gb
 mlx qwen3 8b 4bit | m2 max 64gb | qwen3-8b+mlx-4bit | ~apple-m2-max-38c-64gb
 ik_llama deepseek r1 IQ2_K_R4 | xeon w5-3435x + 3090 | ~deepseek-r1+iq2-k | ~rtx-3090
+phi 4 mini | rasberry pi 5 8gb | ~phi-4-mini-instruct | ~raspberry-pi-5
+lama 3 8b | rtx 3o60 12gb | ~llama-3-8b | rtx-3060-12-gb
+gemma 3n e4b | Ryzen 7 7840U 780m 32GB | gemma-3n-e4b | ~radeon-780m
+command-r:35b-v0.1-q4_K_M | Ryzen AI 9 HX 370 Radeon 890M | ~command-r-v01+q4-k-m | ~radeon-890m
+mistral large 123b 2411 4bpw | Ryzen 7 7840HS RTX 4060 laptop | ~mistral-large-2411+exl2-4bpw | ~rtx-4060-laptop
+llama 3.3 70b 4.65bpw | ryzen 7 7840hs rtx 4060 | ~llama-3.3-70b+exl2-4-65bpw | ?radeon-780m,rtx-4060
 """

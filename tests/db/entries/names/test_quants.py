@@ -78,7 +78,15 @@ def test_a_number_of_bits_is_the_usual_type_of_so_many_and_says_so(text: str, en
 
 
 def test_bits_between_types_are_near_those_of_as_many() -> None:
-    assert "EXL3 4.5bpw" in CATALOG.meaning("model", "qwen3 8b 4.5bpw").note.split("nearest to it are")[1]  # type: ignore[union-attr]
+    assert "EXL3 4.5bpw" in CATALOG.meaning("model", "qwen3 8b 4.6bpw").note.split("nearest to it are")[1]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [("4bpw", "exl2-4bpw"), ("4.0bpw", "exl2-4bpw"), ("4.65 bpw", "exl2-4-65bpw"), ("4.5bpw", "exl3-4-5bpw")],
+)
+def test_bits_per_weight_are_those_of_exllama(text: str, slug: str) -> None:
+    assert CATALOG.meaning("quant", text).slug == slug
 
 
 def slug_or_none(name: str) -> str | None:
