@@ -243,7 +243,7 @@ def _of_sides(
 
     Whoever names a quantization has it, whether or not anybody is known to publish it.
     """
-    quants = _quants(catalog, question)
+    quants = _quants(catalog, question, {quant for _, quant in sides})
     candidates = _candidates(catalog, quants, question, {slug for slug, _ in sides})
     evaluate_model = _evaluator(quants, calibration, question)
     evaluated = []
@@ -256,14 +256,16 @@ def _of_sides(
     return quants, evaluated
 
 
-def _quants(catalog: Catalog, question: Question) -> tuple[Quant, ...]:
-    """Quantizations that an engine runs on each of the machine's accelerators."""
+def _quants(catalog: Catalog, question: Question, named: Set[str | None] = frozenset()) -> tuple[Quant, ...]:
+    """Quantizations that an engine runs on each of the machine's accelerators: those of the bulk run and the ``named``."""
 
     def is_run(quant: Quant) -> bool:
         chosen = [choose_engine("", device, quant) for device in set(question.machine.devices)]
         return all(choice is not None and choice[0] not in question.left_out for choice in chosen)
 
-    every = (specs.quant(entry) for entry in catalog.quants.values() if specs.is_precomputed(entry))
+    every = (
+        specs.quant(entry) for slug, entry in catalog.quants.items() if specs.is_precomputed(entry) or slug in named
+    )
     return tuple(filter(is_run, every))
 
 

@@ -57,3 +57,12 @@ def test_a_named_quantization_takes_part_whether_or_not_anybody_publishes_it() -
         "h100-sxm5-80-gb", 8, None, "coding", "balanced", None, "glm-5.2@awq-int4", "glm-5.2@q6-k", "", tuned=False
     )
     assert is_met(CATALOG, Calibration.load(), held)
+
+
+def test_a_named_quantization_takes_part_though_the_bulk_run_leaves_it_out() -> None:
+    held = Preference(
+        "rtx-4060-ti-16-gb", 1, None, "chat", "balanced", None, "mistral-small-3.2-24b@q4-k-s", "mistral-7b-v0.3@f16",
+        "three times the model in the same memory", False,
+    )  # fmt: skip
+    assert not specs.is_precomputed(CATALOG.quants["q4-k-s"])
+    assert is_met(CATALOG, Calibration.load(), held)
