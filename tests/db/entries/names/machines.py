@@ -51,7 +51,9 @@ Habana Gaudi 2 | gaudi-2-96-gb
 Ascend 910B | ascend-910b
 Ascend 910B3 | ascend-910b
 Huawei Ascend 910C | ascend-910c
-Atlas 300I Duo | atlas-300i-duo-96gb
+Atlas 300I Duo | atlas-300i-duo
+Ascend 910C 128GB | ~ascend-910c*2
+Atlas 300I Duo 96GB | ~atlas-300i-duo*2
 MI25 | instinct-mi25
 MI50 32GB | instinct-mi50-32-gb
 MI60 | instinct-mi60-32-gb
