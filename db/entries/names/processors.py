@@ -81,7 +81,7 @@ class Processors:
         """The memory that the processor called ``name``, a part of ``text``, takes; or a board or integrated accelerator of
         any amount of memory."""
         gpus, bare = self._gpus, without_memory(name)
-        board = None if bare == name else self._gpu_index.find(bare, said=text) or self._repaired(text, bare)
+        board = None if bare == name else self._gpu_index.find(bare, said=text) or self._repaired(bare)
         if board is not None and gpus[board.slug]["memory_gb"] is None:
             note = taken_as(text, f"{gpus[board.slug]['name']}, without its amount of memory")
             return replace(board, notes=(*board.notes, note))
@@ -99,7 +99,8 @@ class Processors:
         note = Sentence(SentenceCode.MEMORY_OF_PROCESSOR, sentence, name=told, taken_as=taken, memory=memory)
         return Meaning(known[0].gpu, (note,), others)
 
-    def _repaired(self, text: str, bare: str) -> Meaning | None:
+    def _repaired(self, bare: str) -> Meaning | None:
+        """The accelerator of a name with a typing error, without a word on it; None where it may be several."""
         with suppress(AmbiguousNameError):
             meaning = self._gpu_index.repaired(bare)
             return meaning and replace(meaning, notes=())
@@ -111,10 +112,11 @@ class Processors:
         for place in range(1, len(tokens)):
             head, tail = " ".join(tokens[:place]), " ".join(tokens[place:])
             with suppress(AmbiguousNameError):
-                own, meaning = self._gpu_index.find(head), self._gpu_index.find(tail, said=text)
-                if own is None or meaning is None or self._gpus[own.slug]["kind"] != "integrated":
+                own = self._gpu_index.find(head)
+                if own is None or self._gpus[own.slug]["kind"] != "integrated":
                     continue
-                if meaning.slug == own.slug or self._gpus[meaning.slug]["kind"] == "laptop":
+                meaning = self._gpu_index.find(tail, said=text)
+                if meaning and (meaning.slug == own.slug or self._gpus[meaning.slug]["kind"] == "laptop"):
                     return replace(meaning, notes=(*meaning.notes, *not_read(text, [head])))
         return None
 

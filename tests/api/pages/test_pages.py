@@ -373,7 +373,7 @@ async def test_an_accelerator_without_a_fact_is_told_of_in_words(
 ) -> None:
     gpu = "snapdragon-x-elite"
     catalog = part_of(CATALOG, ("llama-3.1-8b",), (gpu,))
-    catalog.gpus[gpu].update(change)
+    catalog.gpus[gpu] = {**catalog.gpus[gpu], **change}
     state = ApiSettings(state_dir=tmp_path)
     upgrade_database(state.resolved_database_url)
     made = create_app(state, catalog)
