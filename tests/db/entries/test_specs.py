@@ -62,6 +62,10 @@ def test_the_faster_of_the_16_bit_types_counts(catalog: Catalog) -> None:
     assert specs.accelerator(catalog.gpus["gaudi-3-128-gb"]).matrix_flops == 1835e12
 
 
+def test_an_engine_runs_on_every_accelerator_of_the_catalog(catalog: Catalog) -> None:
+    assert not [slug for slug, entry in catalog.gpus.items() if not specs.accelerator(entry).engines]
+
+
 def test_what_is_not_known_is_said_in_words(catalog: Catalog) -> None:
     no_engine = {**catalog.gpus["snapdragon-x-elite"], "engines": ["opencl"]}
     thin = [(entry, field) for kind in (catalog.models.values(), catalog.gpus.values(), [no_engine]) for entry in kind

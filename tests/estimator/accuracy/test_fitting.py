@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from estimator.accuracy import crossval
 from estimator.accuracy.fitting import PRIOR_SPREAD, Fitter, Observation, effect_names, fit, prior_spread, weights
 from estimator.accuracy.spread import fit_spread, spread
 from estimator.calibration.coefficients import Calibration
-from estimator.calibration.effects import DECODE_FACTORS, factor_values, family_of, unit_clocks_s
+from estimator.calibration.effects import DECODE_FACTORS, NOMINAL_GPU_HZ, factor_values, family_of, unit_clocks_s
 from estimator.calibration.intervals import DEPTH
 from estimator.calibration.old_builds import GRAPHS_AGE_YEARS
 from estimator.placement.engines import EngineChoices
@@ -217,7 +218,10 @@ def test_unit_clocks_fall_back_to_the_arithmetic_peak(missing: str) -> None:
 def test_units_without_a_clock_or_a_peak_run_at_a_usual_clock() -> None:
     """Decode on them was bound by arithmetic: RTX PRO 5000 laptops were at a third of their pace."""
     bare = accelerator("gpu-a", boost_hz=None, fp32_flops=None, matrix_flops=None)
-    assert 0.5 < unit_clocks_s(bare) / unit_clocks_s(accelerator("gpu-a")) < 2.0
+    assert unit_clocks_s(bare) == pytest.approx(128 * NOMINAL_GPU_HZ)
+    entries = (entry for entry in CATALOG.gpus.values() if entry["kind"] != "cpu" and entry["vendor"] != "apple")
+    clocks = [entry["boost_mhz"] * 1e6 for entry in entries if entry["compute_units"] and entry["boost_mhz"]]
+    assert pytest.approx(statistics.median(clocks), rel=0.05) == NOMINAL_GPU_HZ
 
 
 @pytest.mark.parametrize(
